@@ -1,0 +1,18 @@
+//! The largest sizes that a receiver accepts, whatever the sender says.
+
+/// Longest URL or path in a message, in bytes (RFC 9110 §4.1 asks for at least 8,000).
+pub const URL_BYTES: usize = 16 * 1024;
+/// Most header fields in a request head.
+pub const REQUEST_HEADER_FIELDS: usize = 64;
+/// Longest request header value (a cookie header is the longest one seen), in bytes.
+pub const HEADER_VALUE_BYTES: usize = 64 * 1024;
+/// Largest chunk of wire or body bytes in one event, in bytes.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Most bytes of one body that *parse* is given, in bytes.
+pub const PARSE_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes that a decoded body may grow to in *parse*, in bytes.
+pub const DECODED_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Most links, forms, images or other references that *parse* returns for one page, each.
+pub const REFERENCES: usize = 10_000;
+/// Longest text that *parse* returns in one field (title, label), in bytes.
+pub const TEXT_BYTES: usize = 4 * 1024;

@@ -1,0 +1,299 @@
+//! Record ⇄ net: one HTTP exchange at a time, no redirect followed.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Which circuits an exchange may share: one key per (mandate, profile, target, session), made
+/// by *record* (32 random or derived bytes; *net* learns nothing from it). Exchanges with
+/// different keys never share a circuit, a connection or a TLS session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CircuitKey(pub [u8; 32]);
+
+impl std::fmt::Debug for CircuitKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CircuitKey(…)")
+    }
+}
+
+/// How the bytes reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Transport {
+    /// HTTP/1.1 straight on the Tor stream (onion services; clear-web `http`, marked amber).
+    Plain,
+    /// TLS inside the Tor stream; an invalid certificate chain ends the exchange.
+    TlsVerified,
+    /// TLS inside the Tor stream; an invalid chain is recorded and the exchange goes on. Only for
+    /// targets whose mandate says `tls = "record-invalid"`.
+    TlsRecordInvalid,
+}
+
+/// The least that *net* must know to check a request by itself: where it may go and how.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// Canonical lower-case host: a v3 onion name with a valid checksum or a clear-web ASCII
+    /// (punycode) name. Never an address literal.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Transport.
+    pub transport: Transport,
+}
+
+/// The methods that Vigie sends by itself (a crawl never changes the other side's state).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// RFC 9110 §9.3.1.
+    Get,
+    /// RFC 9110 §9.3.2.
+    Head,
+}
+
+/// One exchange that *record* asks for.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// Circuits that it may use.
+    pub circuit: CircuitKey,
+    /// Where it may go; *net* refuses a request whose `Host` field differs.
+    pub scope: Scope,
+    /// Method.
+    pub method: Method,
+    /// Origin form of the request target (RFC 9112 §3.2.1): path and optional query, ASCII,
+    /// starting with `/`, without fragment, white space or control characters.
+    pub path: String,
+    /// Header fields in the order and letter case in which they go out; `Host` among them.
+    pub headers: Vec<(String, String)>,
+    /// Limits of this exchange.
+    pub limits: Limits,
+}
+
+/// Limits of one exchange. Reaching one ends the exchange with the matching [`Incomplete`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Response head, all interim heads included, in bytes (1 … 1 MiB).
+    pub head_bytes: u32,
+    /// Response body as it crosses the wire, chunk framing included, in bytes.
+    pub body_bytes: u64,
+    /// How much of the body is also given to *record* without its transfer coding, so that
+    /// *parse* can read it, in bytes (0 = none; at most [`crate::limits::PARSE_BODY_BYTES`]).
+    pub read_bytes: u32,
+    /// From the order until the stream to the server is open (circuits, descriptor, introduction,
+    /// rendezvous, TLS), in milliseconds.
+    pub connect_ms: u32,
+    /// From the last byte of the request until the first byte of the response, in milliseconds.
+    pub first_byte_ms: u32,
+    /// Longest silence between two reads of the response, in milliseconds.
+    pub idle_ms: u32,
+    /// From the last byte of the request until the last byte of the response, in milliseconds.
+    pub total_ms: u32,
+}
+
+/// What *net* tells of one exchange, in this order:
+/// `Opened`, `RequestSent`, (`Head` | `Wire` | `Body`)*, then exactly one of `Finished` and
+/// `Failed`. `Wire` carries every byte read from the server for this exchange, in order, head and
+/// framing included; `Head` and `Body` are readings of the same bytes, never a substitute.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Event {
+    /// A stream to the server is open.
+    Opened(Connection),
+    /// These exact bytes went out.
+    RequestSent(Bytes),
+    /// The final response head was understood.
+    Head(ResponseHead),
+    /// Bytes as they came (over TLS: after decryption, before HTTP).
+    Wire(Bytes),
+    /// Body bytes without their transfer coding, at most `read_bytes` in all.
+    Body(Bytes),
+    /// The exchange ended with a response, whole or not.
+    Finished(Finished),
+    /// There is no response to record (nothing, or not one byte, came back).
+    Failed(Failure),
+}
+
+/// Facts of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The stream was kept alive from an earlier exchange with the same key and scope.
+    pub reused: bool,
+    /// From the order to the open stream, in milliseconds.
+    pub connect_ms: u32,
+    /// TLS facts when there is TLS.
+    pub tls: Option<Tls>,
+}
+
+/// What TLS showed (recorded beside the exchange, because the record is made inside it).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub protocol: String,
+    /// IANA name of the cipher suite.
+    pub cipher_suite: String,
+    /// Certificates as the server sent them, DER, leaf first.
+    pub chain: Vec<Bytes>,
+    /// Why the chain does not hold, or `None` when it does.
+    pub invalid: Option<String>,
+}
+
+/// The response head as understood (RFC 9112 §4); values are the wire's bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseHead {
+    /// 100–999.
+    pub status: u16,
+    /// Fields in wire order; names in lower case.
+    pub headers: Vec<(String, Bytes)>,
+}
+
+impl ResponseHead {
+    /// First value of a field by lower-case name.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_ref())
+    }
+}
+
+/// End of an exchange that gave bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// `None` when the response is whole; else why it is not.
+    pub incomplete: Option<Incomplete>,
+    /// Bytes read in all.
+    pub wire_bytes: u64,
+    /// Of these, the bytes before the body (interim heads included); 0 when no head was understood.
+    pub head_bytes: u32,
+    /// Body length without transfer coding, in bytes.
+    pub body_bytes: u64,
+    /// SHA-256 of the body without transfer coding (the WARC payload).
+    pub body_sha256: [u8; 32],
+    /// From the last request byte to the first response byte, in milliseconds.
+    pub first_byte_ms: u32,
+    /// From the last request byte to the last response byte, in milliseconds.
+    pub total_ms: u32,
+    /// Surplus bytes that followed the response and belong to no exchange (part of `Wire`).
+    pub surplus_bytes: u32,
+}
+
+/// Why a recorded response is not whole. Never silent: it goes into the exhibit and the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Incomplete {
+    /// The head passed its limit.
+    HeadTooLarge,
+    /// The body passed its limit.
+    BodyTooLarge,
+    /// The whole took longer than allowed.
+    TooSlow,
+    /// Silence longer than allowed.
+    Idle,
+    /// The server closed early (Content-Length or last chunk not reached).
+    Disconnected,
+    /// The Tor stream broke (END with another reason than DONE, circuit lost).
+    StreamBroken,
+    /// The bytes are not HTTP/1.x as RFC 9112 defines it; the text says what is wrong.
+    Malformed(String),
+    /// *record* gave up (stop, revocation).
+    Cancelled,
+}
+
+impl Incomplete {
+    /// The `WARC-Truncated` value (WARC 1.1 §5.13).
+    pub fn warc_truncated(&self) -> &'static str {
+        match self {
+            Self::HeadTooLarge | Self::BodyTooLarge => "length",
+            Self::TooSlow | Self::Idle => "time",
+            Self::Disconnected | Self::StreamBroken => "disconnect",
+            Self::Malformed(_) | Self::Cancelled => "unspecified",
+        }
+    }
+}
+
+impl std::fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::HeadTooLarge => f.write_str("the response head is larger than allowed"),
+            Self::BodyTooLarge => f.write_str("the response body is larger than allowed"),
+            Self::TooSlow => f.write_str("the response took longer than allowed"),
+            Self::Idle => f.write_str("the server went silent"),
+            Self::Disconnected => f.write_str("the server closed before the end"),
+            Self::StreamBroken => f.write_str("the Tor stream broke before the end"),
+            Self::Malformed(what) => write!(f, "not valid HTTP/1.1: {what}"),
+            Self::Cancelled => f.write_str("stopped before the end"),
+        }
+    }
+}
+
+/// Why there is no response at all. The layers are kept apart because investigators must know
+/// whether the service, the path or the workstation is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which layer.
+    pub kind: FailureKind,
+    /// What happened, without any host name.
+    pub detail: String,
+}
+
+/// Layer and nature of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The request does not fit its scope (a fault of ours: refused by *net*).
+    OutOfScope,
+    /// Tor itself is not ready (no consensus, no guard, clock skew).
+    TorNotReady,
+    /// No descriptor was found for the onion service (unknown whether it is down).
+    DescriptorNotFound,
+    /// A descriptor was found but is not valid.
+    DescriptorInvalid,
+    /// The service asks for a client key that we do not have (restricted discovery).
+    ClientKeyNeeded,
+    /// The service asks for proof of work that this build does not do.
+    ProofOfWorkNeeded,
+    /// No introduction point answered.
+    Introduction,
+    /// The rendezvous failed.
+    Rendezvous,
+    /// The far side refused the stream (nothing listens on that port).
+    StreamRefused,
+    /// The exit refused or could not reach the clear-web host.
+    ExitFailed,
+    /// The exit found no address for the clear-web name.
+    NameNotFound,
+    /// TLS failed: certificate or handshake.
+    Tls,
+    /// Nothing came in the time allowed.
+    Timeout,
+    /// The connection closed without one byte of response.
+    ClosedEmpty,
+    /// Anything else.
+    Other,
+    /// *record* gave up (stop, revocation).
+    Cancelled,
+}
+
+/// How far Tor has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// 0.0 … 1.0.
+    pub fraction: f32,
+    /// Ready for traffic.
+    pub ready: bool,
+    /// In Arti's words: what it is doing, or what blocks it.
+    pub summary: String,
+}
+
+/// Facts of the Tor network that a session records, so that the public network and a test network
+/// can be told apart in court.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkFacts {
+    /// Arti's version.
+    pub arti_version: String,
+    /// Hex SHA-256 over the sorted upper-case v3 identities of the directory authorities, one per
+    /// line, each followed by a newline.
+    pub authorities_sha256: String,
+    /// How many authorities.
+    pub authorities: u16,
+    /// The authorities are the ones that Arti ships for the public Tor network.
+    pub public: bool,
+    /// Hex SHA-256 over the sorted TLS trust anchors (each: subject and public key, DER).
+    pub tls_roots_sha256: String,
+    /// Trust anchors added to Mozilla's set by this workstation's configuration.
+    pub tls_extra_roots: u16,
+    /// `full`, `lite` or `disabled`.
+    pub vanguards: String,
+}
