@@ -1,1 +1,24 @@
+//! Vigie's recorder: drives the capture of what a mandate permits, seals it, and shows what the
+//! store holds. It opens no socket; *net* does, and only for an authorization.
 
+mod agentkey;
+mod capture;
+pub mod cli;
+mod clock;
+mod crawl;
+mod error;
+mod fetch;
+mod frontier;
+mod incoming;
+mod jar;
+mod mandates;
+mod monitor;
+mod originals;
+mod record;
+mod rows;
+mod run;
+mod secrets;
+mod session;
+mod stop;
+mod usage;
+mod workstation;

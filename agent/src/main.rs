@@ -1,1 +1,5 @@
-fn main() {}
+//! `vigie`: see `vigie --help`.
+
+fn main() -> std::process::ExitCode {
+    vigie_agent::cli::main()
+}

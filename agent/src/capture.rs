@@ -1,0 +1,448 @@
+//! One page, start to finish: redirects, requisites, sealing, the log entry.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+use vigie_config::authorize::{Element, MediaPolicy, Via};
+use vigie_config::refusal::Refusal;
+use vigie_config::target::TargetUrl;
+use vigie_store::{Commitment, Kind, Receipt, StateOp};
+use vigie_wire::limits::DECODED_BODY_BYTES;
+use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass};
+
+use crate::error::{Failing, Problem};
+use crate::fetch::{Exchange, Missed, Wanted, fetch};
+use crate::originals::Originals;
+use crate::record::{Capture, Part, one_line, seal};
+use crate::rows::ExhibitRow;
+use crate::session::Session;
+
+/// How deep stylesheets may import each other.
+const IMPORT_DEPTH: u8 = 3;
+
+/// What came of a page.
+pub enum Outcome {
+    /// Sealed and acknowledged.
+    Captured(Box<Captured>),
+    /// The mandate did not permit it; logged.
+    Refused(Refusal),
+    /// Every attempt failed; logged.
+    Failed(String),
+    /// The run was stopped before the page was sealed; nothing of it is kept.
+    Stopped,
+}
+
+/// An acknowledged capture.
+pub struct Captured {
+    /// The store's receipt.
+    pub receipt: Receipt,
+    /// URL after redirects.
+    pub url: TargetUrl,
+    /// Bytes received.
+    pub wire_bytes: u64,
+    /// Why it is not whole, else `None`.
+    pub incomplete: Option<String>,
+    /// A redirect was refused.
+    pub refused: Option<Refusal>,
+}
+
+/// What a crawl adds to the exhibit's transaction once the page's links are known: the frontier
+/// loses the page and gains its links together, so that a crash loses neither.
+pub type Grow<'a> = &'a (dyn Fn(&[String], &TargetUrl) -> Vec<StateOp> + Send + Sync);
+
+/// Captures a page. What `grow` gives is stored in the same transaction as the exhibit.
+pub async fn capture(session: &Arc<Session>, originals: &Arc<Originals>, visit: Wanted, path: &str, grow: Grow<'_>) -> Outcome {
+    let mut state = Vec::new();
+    let cookies_at_start = url::Url::parse(&visit.url).map_or(0, |url| session.cookies(&url).1);
+    let chain = match follow(session, visit, &mut state).await {
+        Ok(chain) => chain,
+        Err(outcome) => return outcome,
+    };
+    let Some(last) = chain.exchanges.last() else { return Outcome::Failed("nothing was received".into()) };
+    let page = match read(last).await {
+        Ok(page) => page,
+        Err(problem) => return Outcome::Failed(problem.line),
+    };
+    let mut gathered = match &page {
+        Some(page) if page.kind == PageKind::Html => requisites(session, originals, last, page).await,
+        _ => Gathered::default(),
+    };
+    if session.stopping() {
+        return Outcome::Stopped;
+    }
+    let target = last.target.clone();
+    if !gathered.refused.is_empty() {
+        session.log_refusal(&target, &gathered.refused, "elements of a page", false).await;
+    }
+    let mut facts = custody(session, path, cookies_at_start);
+    if let Some(refusal) = &chain.refused {
+        facts.push(("redirect-refused".into(), format!("{}: {refusal}", refusal.code())));
+    }
+    facts.extend(chain.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    facts.append(&mut gathered.facts);
+    state.extend(grow(&links(&page), &last.url));
+    let sealing = Sealing {
+        url: last.url.clone(),
+        status: last.status(),
+        target,
+        refused: chain.refused,
+        incomplete: incomplete(&chain.exchanges, &chain.notes, &gathered),
+        page,
+        facts,
+        exchanges: chain.exchanges.into_iter().chain(gathered.exchanges).collect(),
+        state,
+    };
+    sealing.finish(session, originals).await
+}
+
+/// The redirect chain of a page.
+struct Chain {
+    exchanges: Vec<Exchange>,
+    refused: Option<Refusal>,
+    notes: Vec<String>,
+}
+
+/// Fetches the page and follows its redirects, each with a permission of its own.
+async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>) -> Result<Chain, Outcome> {
+    let mut chain = Chain { exchanges: Vec::new(), refused: None, notes: Vec::new() };
+    let mut wanted = visit;
+    let mut seen = vec![wanted.url.clone()];
+    loop {
+        let _permit = session.permits.acquire().await;
+        let exchange = match fetch(session, &wanted).await {
+            Ok(exchange) => exchange,
+            Err(Missed::Stopped) => return Err(Outcome::Stopped),
+            Err(Missed::Refused(refusal)) => {
+                let context = if chain.exchanges.is_empty() { "address" } else { "redirect" };
+                let target = chain.exchanges.last().map_or("", |e: &Exchange| e.target.as_str()).to_owned();
+                session.log_refusal(&target, &[(wanted.url.clone(), refusal.clone())], context, true).await;
+                if chain.exchanges.is_empty() {
+                    return Err(Outcome::Refused(refusal));
+                }
+                chain.refused = Some(refusal);
+                return Ok(chain);
+            }
+            Err(Missed::Failed(failure)) => {
+                if chain.exchanges.is_empty() {
+                    return Err(Outcome::Failed(format!("{}: {}", crate::session::kind_name(&failure), failure.detail)));
+                }
+                chain.notes.push(format!("the redirect's target did not answer: {}", failure.detail));
+                return Ok(chain);
+            }
+        };
+        if let Ok(url) = url::Url::parse(exchange.url.reveal()) {
+            state.extend(session.receive_cookies(&url, &exchange.headers("set-cookie")));
+        }
+        let next = redirect(&exchange);
+        let secure = exchange.url.is_secure();
+        let referer = exchange.url.clone();
+        chain.exchanges.push(exchange);
+        let location = match next {
+            Next::Here => return Ok(chain),
+            Next::Nowhere(note) => {
+                chain.notes.push(note);
+                return Ok(chain);
+            }
+            Next::To(location) => location,
+        };
+        if seen.contains(&location) {
+            chain.notes.push("the redirects run in a circle".into());
+            return Ok(chain);
+        }
+        if seen.len() > usize::from(session.workstation.fetch.redirects) {
+            chain.notes.push(format!("more than {} redirects", session.workstation.fetch.redirects));
+            return Ok(chain);
+        }
+        seen.push(location.clone());
+        wanted = Wanted { url: location, via: Via::Redirect { from_secure: secure }, referer: Some(referer), ..wanted };
+    }
+}
+
+enum Next {
+    Here,
+    To(String),
+    Nowhere(String),
+}
+
+/// Where a response redirects to (RFC 9110 §15.4). The address is only resolved here; whether it
+/// may be asked is the mandate's matter.
+fn redirect(exchange: &Exchange) -> Next {
+    if !matches!(exchange.status(), 301 | 302 | 303 | 307 | 308) {
+        return Next::Here;
+    }
+    let Some(location) = exchange.header("location") else {
+        return Next::Nowhere(format!("status {} without Location", exchange.status()));
+    };
+    match resolve(&exchange.url, &location) {
+        Some(url) => Next::To(url),
+        None => Next::Nowhere("the Location field is not an address".into()),
+    }
+}
+
+/// Resolves a reference against the page it stands in. A reference with a backslash, white space
+/// or control character reads differently to different programs: it is handed on as it stands,
+/// and the mandate's strict reading refuses it.
+fn resolve(base: &TargetUrl, reference: &str) -> Option<String> {
+    let reference = reference.trim_matches([' ', '\t']);
+    if reference.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
+        return Some(reference.to_owned());
+    }
+    let base = url::Url::parse(base.reveal()).ok()?;
+    match base.join(reference) {
+        Ok(mut url) => {
+            url.set_fragment(None);
+            Some(url.into())
+        }
+        Err(_) => Some(reference.to_owned()),
+    }
+}
+
+/// Reads a page away from the asynchronous threads: it may be large and hostile.
+async fn read(exchange: &Exchange) -> Result<Option<Page>, Problem> {
+    if exchange.head.is_none() || exchange.body.is_empty() {
+        return Ok(None);
+    }
+    let document = document(exchange);
+    tokio::task::spawn_blocking(move || Some(vigie_parse::page(&document))).await.failing("reading a page")
+}
+
+fn document(exchange: &Exchange) -> Document {
+    let head = exchange.head.as_ref();
+    let value = |name| head.and_then(|head| head.header(name)).map(bytes::Bytes::copy_from_slice);
+    let encodings = exchange.headers("content-encoding").join(",");
+    Document {
+        url: exchange.url.reveal().to_owned(),
+        content_type: value("content-type"),
+        content_encoding: (!encodings.is_empty()).then(|| encodings.into_bytes().into()),
+        headers: head
+            .map(|head| head.headers.iter().filter(|(n, _)| n == "link" || n == "refresh").cloned().collect())
+            .unwrap_or_default(),
+        body: exchange.body.clone().into(),
+        cut: exchange.finished.incomplete.is_some() || exchange.finished.body_bytes > exchange.body.len() as u64,
+        decoded_bytes: DECODED_BODY_BYTES as u32,
+    }
+}
+
+/// What was fetched beside the page, and what was not.
+#[derive(Default)]
+struct Gathered {
+    exchanges: Vec<Exchange>,
+    refused: Vec<(String, Refusal)>,
+    facts: Vec<(String, String)>,
+    failed: u32,
+}
+
+/// Fetches what the mandate lets a capture hold beside the page itself.
+async fn requisites(session: &Arc<Session>, originals: &Arc<Originals>, page_exchange: &Exchange, page: &Page) -> Gathered {
+    let mut gathered = Gathered::default();
+    let mut queue: Vec<(Requisite, u8)> = page.requisites.iter().cloned().map(|r| (r, 0)).collect();
+    let most = usize::from(session.workstation.fetch.requisites);
+    let mut asked = std::collections::HashSet::new();
+    let mut next = 0;
+    while next < queue.len() {
+        let wave: Vec<(Requisite, u8)> = queue[next..].iter().filter(|(r, _)| asked.insert(r.url.clone())).cloned().collect();
+        next = queue.len();
+        let mut running = Vec::new();
+        for (requisite, depth) in wave {
+            if let Some(elsewhere) = originals.requisite(&requisite.url) {
+                gathered.facts.push(("requisite-in-session".into(), format!("{} {} {elsewhere}", class(requisite.class), one_line(&requisite.url))));
+                continue;
+            }
+            if gathered.exchanges.len() + running.len() >= most {
+                gathered.facts.push(("not-fetched".into(), format!("{} {}: more than {most} elements", class(requisite.class), one_line(&requisite.url))));
+                continue;
+            }
+            if session.powers.media_policy(element(requisite.class)) == MediaPolicy::Withhold {
+                gathered.facts.push(("withheld".into(), format!("{} {}", class(requisite.class), one_line(&requisite.url))));
+                continue;
+            }
+            let session = Arc::clone(session);
+            let wanted = Wanted {
+                url: requisite.url.clone(),
+                element: element(requisite.class),
+                depth: 0,
+                via: Via::Requisite { from_secure: page_exchange.url.is_secure() },
+                referer: Some(page_exchange.url.clone()),
+            };
+            running.push((requisite, depth, tokio::spawn(async move {
+                let _permit = session.permits.acquire().await;
+                fetch(&session, &wanted).await
+            })));
+        }
+        for (requisite, depth, task) in running {
+            match task.await {
+                Ok(Ok(exchange)) => {
+                    if requisite.class == RequisiteClass::Stylesheet && depth < IMPORT_DEPTH {
+                        let sheet = vigie_parse::stylesheet(&document(&exchange));
+                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1)));
+                    }
+                    gathered.take(exchange, &requisite);
+                }
+                Ok(Err(Missed::Refused(refusal))) => {
+                    gathered.facts.push(("refused".into(), format!("{} {} {}", class(requisite.class), one_line(&requisite.url), refusal.code())));
+                    gathered.refused.push((requisite.url, refusal));
+                }
+                Ok(Err(Missed::Failed(failure))) => {
+                    gathered.failed += 1;
+                    gathered.facts.push(("failed".into(), format!("{} {}: {}", class(requisite.class), one_line(&requisite.url), failure.detail)));
+                }
+                Ok(Err(Missed::Stopped)) | Err(_) => {}
+            }
+        }
+    }
+    gathered
+}
+
+impl Gathered {
+    fn take(&mut self, exchange: Exchange, requisite: &Requisite) {
+        if exchange.media == MediaPolicy::HashOnly {
+            self.facts.push(("hash-only".into(), format!(
+                "{} {} sha256:{} {} bytes{}",
+                class(requisite.class),
+                one_line(&requisite.url),
+                data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256),
+                exchange.finished.body_bytes,
+                exchange.finished.incomplete.as_ref().map(|why| format!(" (incomplete: {why})")).unwrap_or_default()
+            )));
+        } else {
+            self.exchanges.push(exchange);
+        }
+    }
+}
+
+/// Element of the mandate for a class of the page.
+fn element(class: RequisiteClass) -> Element {
+    match class {
+        RequisiteClass::Stylesheet => Element::Stylesheet,
+        RequisiteClass::Font => Element::Font,
+        RequisiteClass::ListingImage => Element::ListingImage,
+        RequisiteClass::OtherImage => Element::OtherImage,
+        RequisiteClass::Media => Element::Media,
+        RequisiteClass::Frame => Element::Frame,
+        RequisiteClass::Script => Element::Script,
+    }
+}
+
+fn class(class: RequisiteClass) -> String {
+    serde_json::to_value(class).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Links to read next; a meta refresh is one of them.
+fn links(page: &Option<Page>) -> Vec<String> {
+    let Some(page) = page else { return Vec::new() };
+    page.links.iter().map(|link| link.url.clone()).chain(page.refresh.iter().map(|(_, url)| url.clone())).collect()
+}
+
+/// Why a capture is not whole.
+fn incomplete(exchanges: &[Exchange], notes: &[String], gathered: &Gathered) -> Option<String> {
+    let cut = exchanges.iter().chain(&gathered.exchanges).find_map(|e| e.finished.incomplete.as_ref());
+    if let Some(why) = cut {
+        return Some(why.to_string());
+    }
+    if let Some(note) = notes.first() {
+        return Some(note.clone());
+    }
+    (gathered.failed > 0).then(|| format!("{} element(s) of the page could not be fetched", gathered.failed))
+}
+
+/// The custody facts and the session-state sheet (no row is blank; what is unknown says so).
+fn custody(session: &Session, path: &str, cookies_at_start: usize) -> Vec<(String, String)> {
+    let stamp = session.clock.stamp();
+    let mandate = session.powers.mandate();
+    let pairs = [
+        ("mandate", mandate.id().to_owned()),
+        ("mandate-sha256", data_encoding::HEXLOWER.encode(&mandate.digest().0)),
+        ("case", mandate.case().to_owned()),
+        ("agent", session.powers.agent_code().to_owned()),
+        ("profile", session.profile.name().to_owned()),
+        ("purpose", one_line(&session.purpose)),
+        ("session", data_encoding::HEXLOWER.encode(&session.id)),
+        ("clock", format!("{} ({:?}), boot {} + {} ns", stamp.wall, stamp.clock, stamp.boot_id, stamp.monotonic_ns)),
+        ("cookies-at-start", cookies_at_start.to_string()),
+        ("cache", "none: nothing is served from an earlier visit; elements recorded earlier in the session are named as such".to_owned()),
+        ("proxy", "none but Tor".to_owned()),
+        ("ip-address", "not known to Vigie: circuits hide it from the far side".to_owned()),
+        ("header-set", session.headers.id().to_owned()),
+        ("circuit-isolation", "one set of circuits per mandate, profile, target and session".to_owned()),
+        ("scripts", "never run".to_owned()),
+        ("navigation-path", one_line(path)),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A capture that is ready to be sealed.
+struct Sealing {
+    url: TargetUrl,
+    target: String,
+    status: u16,
+    exchanges: Vec<Exchange>,
+    page: Option<Page>,
+    facts: Vec<(String, String)>,
+    refused: Option<Refusal>,
+    incomplete: Option<String>,
+    state: Vec<StateOp>,
+}
+
+impl Sealing {
+    async fn finish(mut self, session: &Arc<Session>, originals: &Arc<Originals>) -> Outcome {
+        let wire_bytes = self.exchanges.iter().map(|e| e.finished.wire_bytes).sum();
+        let date = self.exchanges.first().map_or_else(|| session.now(), |e| e.started);
+        let exchanges = self.exchanges.len();
+        self.facts.push(("complete".into(), self.incomplete.as_ref().map_or("yes".into(), |why| format!("no: {why}"))));
+        let parts: Vec<Part> = std::mem::take(&mut self.exchanges)
+            .into_iter()
+            .map(|exchange| {
+                let original = originals.find(&exchange);
+                Part { exchange, record_id: vigie_warc::new_record_id(), original }
+            })
+            .collect();
+        let fresh = originals.prepare(session, &parts, date);
+        let mut capture = Capture { parts, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
+        let sealing = Arc::clone(session);
+        let sealed = tokio::task::spawn_blocking(move || seal(&sealing, &mut capture)).await;
+        let sealed = match sealed.failing("sealing a capture").and_then(|sealed| sealed) {
+            Ok(sealed) => sealed,
+            Err(problem) => {
+                session.stop.raise(problem.line.clone());
+                return Outcome::Failed(problem.line);
+            }
+        };
+        let row = ExhibitRow {
+            target: self.target.clone(),
+            mandate: session.powers.mandate().id().to_owned(),
+            case: session.powers.mandate().case().to_owned(),
+            status: self.status,
+            exchanges: u32::try_from(exchanges).unwrap_or(u32::MAX),
+            wire_bytes,
+            complete: self.incomplete.is_none(),
+            why: self.incomplete.clone().unwrap_or_default(),
+            test_network: session.test_network(),
+        };
+        let url = self.url.reveal().to_owned();
+        let mut draft = session.draft(Kind::Exhibit, &row, json!({"url": url, "target": self.target, "status": self.status,
+            "complete": self.incomplete.is_none(), "why": self.incomplete}));
+        draft.exhibit = Some(sealed);
+        draft.commitments.push(Commitment { name: "url", value: url.clone().into_bytes() });
+        draft.commitments.push(Commitment { name: "profile", value: session.profile.name().as_bytes().to_vec() });
+        draft.url_row = Some((session.profile_key.clone(), url.into_bytes()));
+        draft.state.append(&mut self.state);
+        match session.append(draft).await {
+            Ok(receipt) => {
+                session.tally.exhibits.fetch_add(1, Ordering::Relaxed);
+                if self.incomplete.is_some() {
+                    session.tally.incomplete.fetch_add(1, Ordering::Relaxed);
+                }
+                originals.recorded(session, fresh, receipt.exhibit.unwrap_or(0));
+                Outcome::Captured(Box::new(Captured {
+                    receipt,
+                    url: self.url,
+                    wire_bytes,
+                    incomplete: self.incomplete,
+                    refused: self.refused,
+                }))
+            }
+            Err(error) => Outcome::Failed(format!("the capture was not stored: {error}")),
+        }
+    }
+}

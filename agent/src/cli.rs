@@ -1,0 +1,225 @@
+//! The command line: a file per group of commands.
+
+mod exhibit;
+mod init;
+mod log;
+mod mandate;
+mod profile;
+mod run;
+mod show;
+mod status;
+mod verify;
+
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use vigie_store::clock::Clock;
+use vigie_store::{Store, StoreError, WorkstationKey};
+
+use crate::clock::SystemClock;
+use crate::error::{Problem, exit};
+use crate::secrets::{self, Secret};
+
+/// Watches dark-web markets and second-hand sites through Tor, inside a signed mandate, and keeps
+/// what it sees as sealed, tamper-evident evidence.
+#[derive(Parser)]
+#[command(name = "vigie", version, propagate_version = true, after_long_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all that was asked for was done and is sound
+  1    the machine, the disk, Tor or the far side failed; nothing acknowledged is lost
+  2    arguments, a file or a document are wrong
+  3    refused: the mandate does not permit it
+  4    done in part: some captures failed or are incomplete (vigie log says which)
+  5    unsound: verification found damage
+  6    locked: a passphrase is missing or wrong
+  130  stopped by Ctrl-C or SIGTERM after an orderly end
+
+Example:
+  vigie init store --allowed-signers allowed_signers --origin vigie.example/desk-1
+  vigie mandate add mandate.toml --store store
+  vigie profile new profile.toml --store store
+  vigie run --once --store store --purpose 'offers of ivory'
+  vigie verify --store store";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Set up a workstation's store: keys, allowed signers, origin name.
+    Init(init::Init),
+    /// Keep the store's key in the kernel's key ring for a while, so that commands need no passphrase.
+    Unlock(init::Unlock),
+    /// Forget the store's key.
+    Lock(init::Lock),
+    /// Check, add, list, show and revoke mandates.
+    #[command(subcommand)]
+    Mandate(mandate::MandateCommand),
+    /// Make and list profiles (pseudonyms), import their sessions.
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
+    /// Capture one address.
+    Capture(run::CaptureArgs),
+    /// Work through a mandate's targets.
+    Run(run::RunArgs),
+    /// What the store holds and whether anything needs attention.
+    Status(status::StatusArgs),
+    /// List exhibits.
+    Exhibits(exhibit::ExhibitsArgs),
+    /// Take out one exhibit.
+    #[command(subcommand)]
+    Exhibit(exhibit::ExhibitCommand),
+    /// Show the log.
+    Log(log::LogArgs),
+    /// Print the signed head of the log.
+    Checkpoint(log::CheckpointArgs),
+    /// Check that everything is there, unaltered and signed.
+    Verify(verify::VerifyArgs),
+    /// Print shell completions.
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff).
+    Man,
+}
+
+/// Options of every command that has a store.
+#[derive(Args, Clone)]
+pub struct StoreArgs {
+    /// The store's directory.
+    #[arg(long, value_name = "DIR", env = "VIGIE_STORE", global = false)]
+    store: PathBuf,
+}
+
+/// Options of every command that opens the store.
+#[derive(Args, Clone)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    at: StoreArgs,
+    /// Read the store's passphrase from this file descriptor (else: key ring, systemd credential
+    /// `vigie.store`, prompt).
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<RawFd>,
+}
+
+/// Options of commands that an agent signs.
+#[derive(Args, Clone)]
+pub struct AgentArgs {
+    /// The agent's SSH key: a private key, or the .pub of one held by an SSH agent or a FIDO
+    /// token (else: `agent.key` of vigie.toml).
+    #[arg(long, value_name = "FILE")]
+    agent_key: Option<PathBuf>,
+    /// Read the passphrase of the agent's key from this file descriptor.
+    #[arg(long, value_name = "N")]
+    agent_passphrase_fd: Option<RawFd>,
+    /// The workstation's configuration (else: vigie.toml beside the store).
+    #[arg(long, value_name = "FILE", env = "VIGIE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Parses the arguments, runs the command, prints one line when it fails.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Init(args) => init::init(args),
+        Command::Unlock(args) => init::unlock(args),
+        Command::Lock(args) => init::lock(args),
+        Command::Mandate(command) => mandate::mandate(command),
+        Command::Profile(command) => profile::profile(command),
+        Command::Capture(args) => run::capture(args),
+        Command::Run(args) => run::run(args),
+        Command::Status(args) => status::status(args),
+        Command::Exhibits(args) => exhibit::list(args),
+        Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Log(args) => log::log(args),
+        Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Verify(args) => verify::verify(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
+            Ok(exit::OK)
+        }
+        Command::Man => man(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(problem) => {
+            show::error(&problem);
+            ExitCode::from(problem.code)
+        }
+    }
+}
+
+fn man() -> Result<u8, Problem> {
+    use crate::error::Failing;
+    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).failing("writing the manual page")?;
+    Ok(exit::OK)
+}
+
+/// The machine's clock.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// The store's key: from the file descriptor when one is named, else the key ring, else a
+/// credential or a prompt.
+pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
+    if args.passphrase_fd.is_none()
+        && let Some(key) = secrets::ring::find(&args.at.store)
+    {
+        return Ok(key);
+    }
+    if !args.at.store.is_dir() {
+        return Err(Problem::input(format!("there is no store at {}: make one with vigie init", args.at.store.display())));
+    }
+    let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
+    Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
+}
+
+/// Opens the store for writing; takes in what waits in `incoming/`.
+pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
+    let key = key(args)?;
+    open_with(&args.at.store, key)
+}
+
+/// Opens the store with a key at hand.
+pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
+    let store = Arc::new(Store::open(folder, key, clock(), &show::Events)?);
+    let now = clock().stamp().wall;
+    for list in crate::incoming::take(&store, folder, store.key(), now) {
+        list?;
+    }
+    Ok(store)
+}
+
+/// The workstation's configuration.
+pub(crate) fn workstation(config: Option<&Path>, store: &Path) -> Result<crate::workstation::Workstation, Problem> {
+    crate::workstation::Workstation::open(crate::workstation::path(config, store).as_deref())
+}
+
+/// The agent's key, as named by the option or by vigie.toml.
+pub(crate) fn agent_key(args: &AgentArgs, workstation: &crate::workstation::Workstation) -> Result<crate::agentkey::AgentKey, Problem> {
+    let file = args.agent_key.as_deref().or(workstation.agent_key.as_deref()).ok_or_else(|| {
+        Problem::input("who acts? name the agent's SSH key with --agent-key FILE or as agent.key in vigie.toml")
+    })?;
+    crate::agentkey::AgentKey::open(file, args.agent_passphrase_fd)
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::WrongPassphrase => exit::LOCKED,
+            StoreError::Locked { .. } => exit::FAILED,
+            error if error.is_damage() => exit::UNSOUND,
+            StoreError::ClockBehind { .. } => exit::REFUSED,
+            _ => exit::FAILED,
+        };
+        Problem::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,59 @@
+//! How results and errors look: text for people, JSON for programs; colours only on a terminal.
+
+use std::io::Write;
+
+use serde::Serialize;
+use vigie_store::StoreEvents;
+
+use crate::error::{Failing, Problem};
+
+/// One line on standard error.
+pub fn error(problem: &Problem) {
+    let _ = writeln!(anstream::stderr(), "\u{1b}[31mvigie:\u{1b}[0m {problem}");
+}
+
+/// A line on standard output.
+pub fn line(text: impl std::fmt::Display) -> Result<(), Problem> {
+    let mut out = anstream::stdout();
+    match writeln!(out, "{text}") {
+        // The reader went away (`vigie log | head`): nothing is lost.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.failing("writing to standard output"),
+    }
+}
+
+/// A value as one JSON document.
+pub fn json(value: &impl Serialize) -> Result<(), Problem> {
+    line(serde_json::to_string_pretty(value).failing("writing JSON")?)
+}
+
+/// A table with aligned columns; widths by characters.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<(), Problem> {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let draw = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            text.push_str(&format!("{cell:<width$}  "));
+        }
+        text.trim_end().to_owned()
+    };
+    line(format!("\u{1b}[1m{}\u{1b}[0m", draw(&mut head.iter().copied())))?;
+    for row in rows {
+        line(draw(&mut row.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+/// What the store says while it opens (recovery): standard error.
+pub struct Events;
+
+impl StoreEvents for Events {
+    fn event(&self, text: &str) {
+        let _ = writeln!(anstream::stderr(), "store: {text}");
+    }
+}

@@ -1,0 +1,295 @@
+//! One exchange, from permission to recorded bytes. The only caller of *net*: it takes an
+//! [`Authorization`] and nothing else can make a request leave.
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use vigie_config::authorize::{Action, Ask, Authorization, Element, MediaPolicy, Via};
+use vigie_config::refusal::Refusal;
+use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
+use vigie_store::spool::{Spool, SpoolReader};
+use vigie_wire::limits::PARSE_BODY_BYTES;
+use vigie_wire::net::{
+    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Incomplete, Method, Request, ResponseHead, Scope,
+    Transport,
+};
+
+use crate::session::Session;
+
+/// Wire bytes of one response kept in memory; more goes to an encrypted spool file.
+const MEMORY_BYTES: usize = 1024 * 1024;
+
+/// What is wanted: not a permission, only the question.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Absolute URL.
+    pub url: String,
+    /// What kind of element it is for.
+    pub element: Element,
+    /// Links between the entry point and this page.
+    pub depth: u32,
+    /// How we came to ask.
+    pub via: Via,
+    /// URL of the page that led here, for the `Referer` field.
+    pub referer: Option<TargetUrl>,
+}
+
+/// A recorded exchange.
+pub struct Exchange {
+    /// Where it went.
+    pub url: TargetUrl,
+    /// Label of the target.
+    pub target: String,
+    /// What it was for.
+    pub element: Element,
+    /// What the mandate says about keeping its bytes.
+    pub media: MediaPolicy,
+    /// When the request was ordered.
+    pub started: Timestamp,
+    /// Exact request bytes.
+    pub request: Bytes,
+    /// Exact response bytes; `None` when the policy is to hash and discard.
+    pub wire: Option<SpoolReader>,
+    /// Response head as understood.
+    pub head: Option<ResponseHead>,
+    /// How it ended.
+    pub finished: Finished,
+    /// Stream facts.
+    pub connection: Option<Connection>,
+    /// Body for reading (transfer coding removed), cut at the reading limit.
+    pub body: Vec<u8>,
+    /// Cookies that went out with it.
+    pub cookies_sent: usize,
+}
+
+impl Exchange {
+    /// HTTP status, 0 when no head was understood.
+    pub fn status(&self) -> u16 {
+        self.head.as_ref().map_or(0, |head| head.status)
+    }
+    /// A header value as text; bytes that are not UTF-8 are replaced.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.head.as_ref()?.header(name).map(|value| String::from_utf8_lossy(value).into_owned())
+    }
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        self.head.iter().flat_map(|head| &head.headers).filter(|(n, _)| n == name)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+}
+
+/// Why there is no exchange.
+pub enum Missed {
+    /// The mandate says no. Not logged yet: the caller knows the context.
+    Refused(Refusal),
+    /// All attempts failed; each is in the log.
+    Failed(Failure),
+    /// The run was stopped.
+    Stopped,
+}
+
+/// Asks for permission and performs the exchange; an attempt that failed on the way is tried
+/// again (each time with a new permission), and each failure is a log entry.
+pub async fn fetch(session: &Session, wanted: &Wanted) -> Result<Exchange, Missed> {
+    let attempts = u32::from(session.workstation.fetch.attempts);
+    let mut attempt = 1;
+    loop {
+        let authorization = permission(session, wanted).await?;
+        let target = authorization.target_name().to_owned();
+        let begun = Instant::now();
+        let failure = match exchange(session, authorization, wanted).await {
+            Ok(exchange) => return Ok(exchange),
+            Err(failure) if failure.kind == FailureKind::Cancelled => return Err(Missed::Stopped),
+            Err(failure) => failure,
+        };
+        let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        session.log_failure(&target, wanted, &failure, attempt, elapsed_ms).await;
+        let Some(wait) = backoff(failure.kind, attempt).filter(|_| attempt < attempts) else {
+            return Err(Missed::Failed(failure));
+        };
+        session.pause(wait).await.map_err(|_| Missed::Stopped)?;
+        attempt += 1;
+    }
+}
+
+/// The permission, once pacing and the mandate's hourly limit leave room for it.
+async fn permission(session: &Session, wanted: &Wanted) -> Result<Authorization, Missed> {
+    loop {
+        if session.stopping() {
+            return Err(Missed::Stopped);
+        }
+        match session.authorize(wanted) {
+            Ok(authorization) => return Ok(authorization),
+            // Not a step outside the mandate: the hour is full. The run waits for room.
+            Err(refusal) if refusal.code() == "requests-per-hour" => {
+                session.waiting_for_limit();
+                session.pause(Duration::from_secs(5)).await.map_err(|_| Missed::Stopped)?;
+            }
+            Err(refusal) => return Err(Missed::Refused(refusal)),
+        }
+    }
+}
+
+/// How long to wait before another attempt; `None` when another attempt cannot help.
+fn backoff(kind: FailureKind, attempt: u32) -> Option<Duration> {
+    let seconds = match kind {
+        // Refetching a descriptor skips the directories asked within the last minutes, so a
+        // quick second try is only good for the path, not for the descriptor.
+        FailureKind::DescriptorNotFound | FailureKind::DescriptorInvalid => 4,
+        FailureKind::Introduction | FailureKind::Rendezvous | FailureKind::ExitFailed => 2,
+        FailureKind::Timeout | FailureKind::ClosedEmpty | FailureKind::Other => 1,
+        FailureKind::OutOfScope
+        | FailureKind::TorNotReady
+        | FailureKind::ClientKeyNeeded
+        | FailureKind::ProofOfWorkNeeded
+        | FailureKind::StreamRefused
+        | FailureKind::NameNotFound
+        | FailureKind::Tls
+        | FailureKind::Cancelled => return None,
+    };
+    Some(Duration::from_secs(seconds << attempt.min(5).saturating_sub(1)))
+}
+
+/// Sends what the authorization permits and records what comes back.
+async fn exchange(session: &Session, authorization: Authorization, wanted: &Wanted) -> Result<Exchange, Failure> {
+    let url = authorization.url().clone();
+    let media = authorization.media();
+    let keep = media == MediaPolicy::Capture;
+    let secure = authorization.scheme() == Scheme::Https;
+    let plain_url = url::Url::parse(url.reveal()).map_err(|_| out_of_scope("the address does not parse"))?;
+    let (cookie, cookies_sent) = session.cookies(&plain_url);
+    let headers = session.headers.compose(
+        authorization.element(),
+        &host_field(&authorization),
+        session.profile.language(),
+        cookie.as_deref(),
+        wanted.referer.as_ref().map(TargetUrl::reveal),
+        secure,
+    );
+    let read_bytes = match authorization.element() {
+        Element::Page | Element::Frame | Element::Stylesheet => PARSE_BODY_BYTES as u32,
+        _ => 0,
+    };
+    let request = Request {
+        circuit: circuit(session, authorization.target_name()),
+        scope: Scope {
+            host: authorization.host().to_owned(),
+            port: authorization.port(),
+            transport: match (authorization.scheme(), authorization.tls_policy()) {
+                (Scheme::Http, _) => Transport::Plain,
+                (Scheme::Https, TlsPolicy::Strict) => Transport::TlsVerified,
+                (Scheme::Https, TlsPolicy::RecordInvalid) => Transport::TlsRecordInvalid,
+            },
+        },
+        method: Method::Get,
+        path: authorization.path().to_owned(),
+        headers,
+        limits: session.workstation.fetch.limits(read_bytes),
+    };
+    let started = session.now();
+    let target = authorization.target_name().to_owned();
+    let element = authorization.element();
+    session.usage_request();
+    let mut events = session.net.exchange(request);
+    let mut spool = if keep {
+        Some(Spool::create(session.store.spool_dir(), MEMORY_BYTES).map_err(disk)?)
+    } else {
+        None
+    };
+    let mut recorded = Recorded::default();
+    let mut stop = session.stop_signal();
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            () = stop.raised() => return Err(Failure { kind: FailureKind::Cancelled, detail: "stopped".into() }),
+        };
+        let Some(event) = event else {
+            return Err(Failure { kind: FailureKind::Other, detail: "the network part ended without an answer".into() });
+        };
+        match event {
+            Event::Opened(connection) => recorded.connection = Some(connection),
+            Event::RequestSent(bytes) => recorded.request = bytes,
+            Event::Head(head) => recorded.head = Some(head),
+            Event::Wire(bytes) => {
+                session.usage_bytes(bytes.len() as u64);
+                session.wire_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                if let Some(spool) = spool.as_mut() {
+                    spool.write_all(&bytes).map_err(disk)?;
+                }
+            }
+            Event::Body(bytes) => {
+                let room = PARSE_BODY_BYTES.saturating_sub(recorded.body.len());
+                recorded.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            }
+            Event::Finished(finished) => {
+                return Ok(Exchange {
+                    url,
+                    target,
+                    element,
+                    media,
+                    started,
+                    request: recorded.request,
+                    wire: spool.map(Spool::finish).transpose().map_err(disk)?,
+                    head: recorded.head,
+                    finished,
+                    connection: recorded.connection,
+                    body: recorded.body,
+                    cookies_sent,
+                });
+            }
+            Event::Failed(failure) => return Err(failure),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Recorded {
+    connection: Option<Connection>,
+    request: Bytes,
+    head: Option<ResponseHead>,
+    body: Vec<u8>,
+}
+
+/// Isolation: nothing about the mandate can be computed from the key without the session secret.
+fn circuit(session: &Session, target: &str) -> CircuitKey {
+    let mut hash = Sha256::new();
+    hash.update(session.secret);
+    hash.update(target.as_bytes());
+    CircuitKey(hash.finalize().into())
+}
+
+/// `Host` (RFC 9110 §7.2): the port only when it is not the scheme's own.
+fn host_field(authorization: &Authorization) -> String {
+    let default = match authorization.scheme() {
+        Scheme::Http => 80,
+        Scheme::Https => 443,
+    };
+    if authorization.port() == default {
+        authorization.host().to_owned()
+    } else {
+        format!("{}:{}", authorization.host(), authorization.port())
+    }
+}
+
+fn disk(error: impl std::fmt::Display) -> Failure {
+    Failure { kind: FailureKind::Other, detail: format!("spooling the response: {error}") }
+}
+
+fn out_of_scope(detail: &str) -> Failure {
+    Failure { kind: FailureKind::OutOfScope, detail: detail.into() }
+}
+
+/// The question as `config` takes it.
+pub fn ask(wanted: &Wanted) -> Ask<'_> {
+    Ask { url: &wanted.url, action: Action::Observe, element: wanted.element, depth: wanted.depth, via: wanted.via }
+}
+
+/// A response that is not whole for a reason that recording cannot mend.
+pub fn incomplete(exchange: &Exchange) -> Option<&Incomplete> {
+    exchange.finished.incomplete.as_ref()
+}

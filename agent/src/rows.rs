@@ -1,0 +1,159 @@
+//! What the catalogue keeps about each log entry: plain values that the store seals under the
+//! workstation key. No page byte, title or URL: those lie under the case's recipients and the
+//! profile's key. Targets appear by the label that the mandate gives them.
+
+use serde::{Deserialize, Serialize};
+
+/// `mandate-imported`: the document and its signature, so that the workstation key alone brings
+/// them back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MandateRow {
+    /// Mandate id.
+    pub id: String,
+    /// Case id.
+    pub case: String,
+    /// Title.
+    pub title: String,
+    /// The signed TOML, as given.
+    pub document: String,
+    /// The SSH signature, armoured, as given.
+    pub signature: String,
+}
+
+/// `mandate-revoked`: a signed list of revocations and oppositions (perhaps empty: a fresh list).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevocationRow {
+    /// The signed TOML, as given.
+    pub document: String,
+    /// The SSH signature, armoured.
+    pub signature: String,
+}
+
+/// `profile-created`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProfileRow {
+    /// Pseudonym.
+    pub name: String,
+    /// Case it belongs to.
+    pub case: String,
+    /// The profile's TOML, as given.
+    pub document: String,
+}
+
+/// An act with the agent's signature over its statement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SignedAct {
+    /// Lines of text, as signed.
+    pub statement: String,
+    /// SSHSIG, armoured, namespace `vigie-act`.
+    pub signature: String,
+}
+
+/// `session-open`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Mandate id.
+    pub mandate: String,
+    /// Case id.
+    pub case: String,
+    /// Agent code.
+    pub agent: String,
+    /// Pseudonym.
+    pub profile: String,
+    /// The network is not the public Tor network, or a trust anchor was added.
+    pub test_network: bool,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// `session-close`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionEndRow {
+    /// Exhibits, refusals and failures of the session.
+    pub exhibits: u64,
+    /// Refusals logged.
+    pub refusals: u64,
+    /// Failures logged.
+    pub failures: u64,
+    /// `done`, `stopped`, `refused: …`.
+    pub end: String,
+}
+
+/// `exhibit`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExhibitRow {
+    /// Label of the target.
+    pub target: String,
+    /// Mandate id.
+    pub mandate: String,
+    /// Case id.
+    pub case: String,
+    /// HTTP status of the last exchange of the page itself.
+    pub status: u16,
+    /// Exchanges in it.
+    pub exchanges: u32,
+    /// Bytes received.
+    pub wire_bytes: u64,
+    /// Everything that was to be recorded is there, whole.
+    pub complete: bool,
+    /// Why not, else empty; no URL.
+    pub why: String,
+    /// Recorded on a network that is not the public Tor network.
+    pub test_network: bool,
+}
+
+/// `refusal`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RefusalRow {
+    /// Stable code of the first refusal.
+    pub code: String,
+    /// Redacted line.
+    pub line: String,
+    /// Label of the target whose page led there, when there is one.
+    pub target: String,
+    /// How many addresses were refused together (requisites of one page).
+    pub count: u32,
+}
+
+/// `failure`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FailureRow {
+    /// Label of the target.
+    pub target: String,
+    /// Layer (`descriptor-not-found`, `timeout` …).
+    pub kind: String,
+    /// Detail, without host names.
+    pub detail: String,
+    /// 1-based number of the attempt.
+    pub attempt: u32,
+    /// Milliseconds spent.
+    pub elapsed_ms: u64,
+}
+
+/// `read`: who took out what, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadRow {
+    /// Exhibit number.
+    pub exhibit: u64,
+    /// Purpose given.
+    pub purpose: String,
+    /// Sealed copy or plain text.
+    pub form: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// `profile-session`: cookies imported into a profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProfileSessionRow {
+    /// Pseudonym.
+    pub profile: String,
+    /// Mandate id.
+    pub mandate: String,
+    /// Cookies taken.
+    pub cookies: u64,
+    /// Purpose given.
+    pub purpose: String,
+    /// Who acted.
+    pub act: SignedAct,
+}

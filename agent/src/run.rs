@@ -1,0 +1,380 @@
+//! A run: opens a session, works through the mandate's targets, closes it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use vigie_config::authorize::{Element, Powers, Via};
+use vigie_config::headers::HeaderSet;
+use vigie_config::mandate::Mandate;
+use vigie_config::profile::Profile;
+use vigie_net::{Net, NetConfig};
+use vigie_store::clock::Clock;
+use vigie_store::{Kind, Store};
+
+use crate::agentkey::AgentKey;
+use crate::capture::{Outcome, capture};
+use crate::crawl::crawl;
+use crate::error::{Failing, Problem, exit};
+use crate::fetch::Wanted;
+use crate::incoming;
+use crate::jar::Jar;
+use crate::mandates;
+use crate::monitor::Monitor;
+use crate::originals::Originals;
+use crate::rows::{ProfileRow, SignedAct};
+use crate::session::{Session, Software, Tally};
+use crate::stop::Stop;
+use crate::usage::Meter;
+use crate::workstation::Workstation;
+
+/// What a run needs, given by the command line.
+pub struct Plan {
+    /// The open store.
+    pub store: Arc<Store>,
+    /// Its directory.
+    pub folder: PathBuf,
+    /// Configuration of the workstation.
+    pub workstation: Workstation,
+    /// Mandate, or the only one.
+    pub mandate: Option<String>,
+    /// Pseudonym, or the only one.
+    pub profile: Option<String>,
+    /// Opens the profile.
+    pub profile_passphrase: SecretString,
+    /// Signs who acted.
+    pub agent: AgentKey,
+    /// Why the agent looks.
+    pub purpose: String,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// Who watches.
+    pub monitor: Arc<dyn Monitor>,
+}
+
+/// How a run ended.
+pub struct Report {
+    /// Session id, hex.
+    pub session: String,
+    /// Exhibits acknowledged, by number.
+    pub exhibits: u64,
+    /// Of these, not whole.
+    pub incomplete: u64,
+    /// Refusal entries.
+    pub refusals: u64,
+    /// Refused addresses that were asked for.
+    pub refused_pages: u64,
+    /// Pages given up.
+    pub failed_pages: u64,
+    /// Why it ended before the work was done, else `None`.
+    pub stopped: Option<String>,
+    /// Log size after the run.
+    pub log_size: u64,
+    /// Recorded on a test network.
+    pub test_network: bool,
+}
+
+impl Report {
+    /// Exit code that tells it to a script.
+    pub fn code(&self) -> u8 {
+        match &self.stopped {
+            Some(reason) if reason.starts_with("refused") => exit::REFUSED,
+            Some(reason) if reason.starts_with("signal") => exit::STOPPED,
+            Some(_) => exit::FAILED,
+            None if self.incomplete > 0 || self.failed_pages > 0 => exit::INCOMPLETE,
+            None if self.refused_pages > 0 => exit::REFUSED,
+            None => exit::OK,
+        }
+    }
+}
+
+/// What to work on.
+pub enum Work {
+    /// Each target from its entry points, until nothing is left.
+    Targets,
+    /// One address, no links followed.
+    Address(String),
+}
+
+/// Opens a session, does the work, closes the session, and shuts the network part down.
+pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> {
+    let session = Arc::new(open(plan, stop).await?);
+    let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
+    let result = do_work(&session, work).await;
+    watch.abort();
+    let end = match (&result, session.stop_reason()) {
+        (Err(problem), _) => problem.line.clone(),
+        (Ok(()), Some(reason)) => reason,
+        (Ok(()), None) => "done".to_owned(),
+    };
+    let closed = session.log_close(&end).await;
+    session.net.shutdown().await;
+    session.monitor.finish();
+    result?;
+    let closed = closed?;
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Ok(Report {
+        session: data_encoding::HEXLOWER.encode(&session.id),
+        exhibits: count(&session.tally.exhibits),
+        incomplete: count(&session.tally.incomplete),
+        refusals: count(&session.tally.refusals),
+        refused_pages: count(&session.tally.refused_pages),
+        failed_pages: count(&session.tally.failed_pages),
+        stopped: session.stop_reason(),
+        log_size: closed.log_size,
+        test_network: session.test_network(),
+    })
+}
+
+async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
+    let originals = Arc::new(Originals::open(&session.store.state(&session.profile_key, "payload"))?);
+    match work {
+        Work::Targets => {
+            let mut running = JoinSet::new();
+            for target in session.powers.target_names() {
+                running.spawn(crawl(Arc::clone(session), Arc::clone(&originals), target));
+            }
+            let mut first = Ok(());
+            while let Some(joined) = running.join_next().await {
+                let ended = joined.failing("working on a target").and_then(|ended| ended.map(drop));
+                if let Err(problem) = ended {
+                    session.stop.raise(problem.line.clone());
+                    first = first.and(Err(problem));
+                }
+            }
+            first
+        }
+        Work::Address(url) => {
+            let wanted = Wanted { url, element: Element::Page, depth: 0, via: Via::Entry, referer: None };
+            let none = |_: &[String], _: &vigie_config::target::TargetUrl| Vec::new();
+            match capture(session, &originals, wanted, "address given by the agent", &none).await {
+                Outcome::Captured(captured) => {
+                    let number = captured.receipt.exhibit.unwrap_or(0);
+                    let state = captured.incomplete.as_ref().map_or("complete".into(), |why| format!("incomplete: {why}"));
+                    session.monitor.line(&format!("exhibit {number} recorded, {state}"));
+                }
+                Outcome::Refused(_) => {}
+                Outcome::Failed(line) => {
+                    session.tally.failed_pages.fetch_add(1, Ordering::Relaxed);
+                    session.monitor.line(&format!("not captured: {line}"));
+                }
+                Outcome::Stopped => {}
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Checks everything that can be checked before Tor is started, then starts it, and logs who
+/// begins what, signed by the agent.
+async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
+    let now = plan.clock.stamp().wall;
+    let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
+    let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
+        Ok(mandate) => mandate,
+        Err(problem) => return Err(refuse_open(&plan, &row.id, problem)),
+    };
+    let recipients = mandates::recipients(&mandate, now)?;
+    let revocations = mandates::revocations(&plan.store, now)?;
+    let profile = profile(&plan.store, mandate.case(), plan.profile.as_deref())?;
+    let headers = HeaderSet::builtin(profile.header_set())
+        .ok_or_else(|| Problem::input("the profile names a header set that this build does not ship: see vigie profile list"))?;
+    if headers.expired(now) {
+        plan.monitor.line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
+    }
+    let powers = match Powers::bind(mandate, &profile, plan.agent.public(), now)
+        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers))
+    {
+        Ok(powers) => powers,
+        Err(refusal) => return Err(refuse_open(&plan, &row.id, Problem::refused(refusal.to_string()))),
+    };
+    let profile_key = plan
+        .store
+        .unlock_profile(powers.mandate().case(), profile.name(), &plan.profile_passphrase)
+        .map_err(Problem::from)?;
+    let state_dir = plan.folder.join("tor");
+    let net = Net::start(NetConfig {
+        tor: plan.workstation.tor.clone(),
+        state_dir: state_dir.join("state"),
+        cache_dir: state_dir.join("cache"),
+        tls_extra_roots: plan.workstation.extra_roots.clone(),
+    })
+    .failing("starting Tor")?;
+    let monitor = Arc::clone(&plan.monitor);
+    let mut signal = stop.signal();
+    tokio::select! {
+        ready = net.bootstrap(move |state| monitor.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary)) => {
+            if let Err(failure) = ready {
+                net.shutdown().await;
+                let problem = Problem::other(format!("Tor is not ready: {}: check the clock and the network, then try again", failure.detail));
+                log_not_ready(&plan, &powers, &recipients, &failure);
+                return Err(problem);
+            }
+        }
+        () = signal.raised() => {
+            net.shutdown().await;
+            return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
+        }
+    }
+    let concurrency = powers.limits().concurrency().max(1) as usize;
+    let mut id = [0u8; 16];
+    let mut secret = [0u8; 32];
+    getrandom::fill(&mut id).failing("drawing random bytes")?;
+    getrandom::fill(&mut secret).failing("drawing random bytes")?;
+    let session = Session {
+        id,
+        secret,
+        jar: Mutex::new(Jar::open(&plan.store.state(&profile_key, "jar"))?),
+        meter: Mutex::new(Meter::open(&plan.store.state(&profile_key, "usage"))?),
+        facts: net.facts(),
+        net,
+        software: software(&plan.workstation),
+        workstation: plan.workstation,
+        store: plan.store,
+        clock: plan.clock,
+        monitor: plan.monitor,
+        powers,
+        profile,
+        profile_key,
+        headers,
+        recipients,
+        purpose: plan.purpose,
+        wire_bytes: AtomicU64::new(0),
+        permits: Arc::new(Semaphore::new(concurrency)),
+        revocations: RwLock::new(revocations),
+        stop,
+        tally: Tally::default(),
+        waiting: AtomicBool::new(false),
+        later: Mutex::default(),
+    };
+    if session.test_network() {
+        session.monitor.line("TEST NETWORK: this is not the public Tor network; every record says so");
+    }
+    let statement = statement(&session);
+    let signature = plan.agent.sign(&statement)?;
+    session.log_open(SignedAct { statement, signature }).await?;
+    Ok(session)
+}
+
+/// The statement that the agent signs: who begins what, with which software, on which network.
+fn statement(session: &Session) -> String {
+    let mandate = session.powers.mandate();
+    [
+        "vigie session-open".to_owned(),
+        format!("session {}", data_encoding::HEXLOWER.encode(&session.id)),
+        format!("time {}", session.now()),
+        format!("origin {}", session.store.origin()),
+        format!("mandate {} sha256:{}", mandate.id(), data_encoding::HEXLOWER.encode(&mandate.digest().0)),
+        format!("case {}", mandate.case()),
+        format!("agent {}", session.powers.agent_code()),
+        format!("profile {}", session.profile.name()),
+        format!("purpose {}", crate::record::one_line(&session.purpose)),
+        format!("software {} sha256:{}", session.software.version, session.software.binary_sha256),
+        format!("configuration sha256:{}", session.software.config_sha256),
+        format!("authorities sha256:{}", session.facts.authorities_sha256),
+        format!("tls-roots sha256:{}", session.facts.tls_roots_sha256),
+        String::new(),
+    ]
+    .join("\n")
+}
+
+/// A refusal before there is a session is an entry as well.
+fn refuse_open(plan: &Plan, mandate: &str, problem: Problem) -> Problem {
+    let row = crate::rows::RefusalRow { code: "session-open".into(), line: problem.line.clone(), target: String::new(), count: 1 };
+    let draft = vigie_store::Draft {
+        kind: Kind::Refusal,
+        mandate: None,
+        session: None,
+        exhibit: None,
+        commitments: vec![vigie_store::Commitment { name: "mandate-id", value: mandate.as_bytes().to_vec() }],
+        private: None,
+        row: serde_json::to_vec(&row).unwrap_or_default(),
+        url_row: None,
+        state: Vec::new(),
+    };
+    match plan.store.append(draft) {
+        Ok(_) => problem,
+        Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
+    }
+}
+
+fn log_not_ready(plan: &Plan, powers: &Powers, recipients: &[vigie_store::Recipient], failure: &vigie_wire::net::Failure) {
+    let row = crate::rows::FailureRow {
+        target: String::new(),
+        kind: crate::session::kind_name(failure),
+        detail: failure.detail.clone(),
+        attempt: 1,
+        elapsed_ms: 0,
+    };
+    let draft = vigie_store::Draft {
+        kind: Kind::Failure,
+        mandate: Some(powers.mandate().digest().0),
+        session: None,
+        exhibit: None,
+        commitments: Vec::new(),
+        private: Some(vigie_store::Private {
+            recipients: recipients.to_vec(),
+            json: serde_json::json!({"kind": row.kind, "detail": row.detail}).to_string().into_bytes(),
+        }),
+        row: serde_json::to_vec(&row).unwrap_or_default(),
+        url_row: None,
+        state: Vec::new(),
+    };
+    if let Err(error) = plan.store.append(draft) {
+        plan.monitor.line(&format!("the failure could not be logged: {error}"));
+    }
+}
+
+/// The profile of a case, by name or the only one.
+pub fn profile(store: &Store, case: &str, name: Option<&str>) -> Result<Profile, Problem> {
+    let known: Vec<ProfileRow> = mandates::rows::<ProfileRow>(store, Kind::ProfileCreated)?
+        .into_iter()
+        .map(|(_, row)| row)
+        .filter(|row| row.case == case)
+        .collect();
+    let row = match name {
+        Some(name) => known.into_iter().find(|row| row.name == name),
+        None if known.len() > 1 => {
+            return Err(Problem::input("this case has several profiles: name one with --profile NAME"));
+        }
+        None => known.into_iter().next(),
+    };
+    let row = row.ok_or_else(|| {
+        Problem::input("no such profile for the mandate's case: make one with vigie profile new FILE")
+    })?;
+    Profile::parse(row.document.as_bytes()).map_err(|e| Problem::unsound(format!("a profile in this store: {e}")))
+}
+
+/// Digests of what runs.
+pub fn software(workstation: &Workstation) -> Software {
+    let binary = std::env::current_exe()
+        .and_then(std::fs::File::open)
+        .and_then(|mut file| {
+            let mut hash = Sha256::new();
+            std::io::copy(&mut file, &mut hash)?;
+            Ok(data_encoding::HEXLOWER.encode(&hash.finalize()))
+        })
+        .unwrap_or_else(|_| "unknown".to_owned());
+    Software {
+        version: format!("vigie {}", env!("CARGO_PKG_VERSION")),
+        binary_sha256: binary,
+        config_sha256: workstation.sha256.clone(),
+    }
+}
+
+/// Checks that a mandate would let a session begin, without beginning one.
+pub fn check_profile(mandate: &Mandate, profile: &Profile) -> Result<(), Problem> {
+    if mandate.pseudonyms().iter().any(|name| name == profile.name()) {
+        Ok(())
+    } else {
+        Err(Problem::refused(format!("the mandate {} does not name this pseudonym", mandate.id())))
+    }
+}
+
+/// How often a continuous run begins a new round.
+pub const ROUND: Duration = Duration::from_secs(6 * 3600);
