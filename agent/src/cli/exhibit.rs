@@ -1,0 +1,198 @@
+//! `vigie exhibits`, `vigie exhibit get`.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+use vigie_store::{Commitment, Draft, Kind, Private, Reader, Store};
+
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, show, workstation};
+use crate::error::{Failing, Problem, exit};
+use crate::rows::{ExhibitRow, MandateRow, ReadRow, SignedAct};
+use crate::{mandates, record};
+
+/// List exhibits.
+#[derive(Args)]
+#[command(after_help = "Example:\n  vigie exhibits --store store --json")]
+pub struct ExhibitsArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    exhibit: u64,
+    entry: u64,
+    time: String,
+    age_bytes: u64,
+    age_sha256: String,
+    #[serde(flatten)]
+    row: ExhibitRow,
+}
+
+/// Reads beside a running session: it needs the store's key, not its lock.
+pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
+    let key = key(&args.open)?;
+    let reader = Reader::open(&args.open.at.store)?;
+    let mut listed = Vec::new();
+    for entry in reader.entries()? {
+        let entry = entry?;
+        let (Some(exhibit), Some(age)) = (entry.exhibit, &entry.age) else { continue };
+        let row = reader.row(entry.sequence, &key)?;
+        let row: ExhibitRow = serde_json::from_slice(&row)
+            .map_err(|e| Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence)))?;
+        listed.push(Listed {
+            exhibit,
+            entry: entry.sequence,
+            time: entry.stamp.wall.to_string(),
+            age_bytes: age.len,
+            age_sha256: data_encoding::HEXLOWER.encode(&age.sha256),
+            row,
+        });
+    }
+    if args.json {
+        show::json(&listed)?;
+        return Ok(exit::OK);
+    }
+    let rows: Vec<_> = listed
+        .iter()
+        .map(|e| {
+            vec![
+                e.exhibit.to_string(),
+                e.time.get(..19).unwrap_or(&e.time).to_owned() + "Z",
+                e.row.mandate.clone(),
+                e.row.target.clone(),
+                e.row.status.to_string(),
+                e.row.exchanges.to_string(),
+                e.row.wire_bytes.to_string(),
+                if e.row.complete { "complete".into() } else { format!("incomplete: {}", e.row.why) },
+                if e.row.test_network { "TEST NETWORK".into() } else { String::new() },
+            ]
+        })
+        .collect();
+    show::table(&["EXHIBIT", "TIME", "MANDATE", "TARGET", "STATUS", "EXCHANGES", "BYTES", "STATE", "NETWORK"], &rows)?;
+    Ok(exit::OK)
+}
+
+/// Take out one exhibit.
+#[derive(Subcommand)]
+pub enum ExhibitCommand {
+    /// Copy an exhibit as it lies in the store (an age file), for a recipient to open with stock
+    /// age. The act is signed by the agent and logged with its purpose.
+    #[command(after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age")]
+    Get(GetArgs),
+}
+
+#[derive(Args)]
+pub struct GetArgs {
+    /// Exhibit number.
+    #[arg(value_name = "N")]
+    number: u64,
+    /// As it lies in the store: an age file that only its recipients open.
+    #[arg(long, required = true)]
+    sealed: bool,
+    /// File to write; it must not exist (else: N.age in this folder).
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    open: OpenArgs,
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+}
+
+pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
+    let ExhibitCommand::Get(args) = command;
+    if args.purpose.trim().is_empty() {
+        return Err(Problem::input("a read needs a purpose: say why with --purpose TEXT"));
+    }
+    let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
+    if to.exists() {
+        return Err(Problem::input(format!("{} exists already: name another file", to.display())));
+    }
+    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
+    let agent = agent_key(&args.agent, &workstation)?;
+    let key = key(&args.open)?;
+    let store = open_with(&args.open.at.store, key)?;
+    let reader = Reader::open(&args.open.at.store)?;
+    let (entry, mut age) = reader.exhibit(args.number)?;
+    let row: ExhibitRow = serde_json::from_slice(&store.row(entry.sequence)?)
+        .map_err(|e| Problem::unsound(format!("the row of exhibit {} cannot be read ({e})", args.number)))?;
+    let mandate_row = mandates::find(&store, Some(&row.mandate))?;
+    log_read(&store, &args, &agent, &mandate_row)?;
+    let copied = copy(&mut age, &to)?;
+    if entry.age.as_ref().is_none_or(|age| age.sha256 != copied.1) {
+        return Err(Problem::unsound(format!("exhibit {} is not what the log says: run vigie verify", args.number)));
+    }
+    show::line(format!("exhibit {}: {} bytes, sha256:{}, in {}", args.number, copied.0, data_encoding::HEXLOWER.encode(&copied.1), to.display()))?;
+    Ok(exit::OK)
+}
+
+/// The read is logged before the bytes leave: a copy without an entry cannot exist.
+fn log_read(store: &Store, args: &GetArgs, agent: &crate::agentkey::AgentKey, mandate_row: &MandateRow) -> Result<(), Problem> {
+    let now = clock().stamp().wall;
+    let signed = vigie_config::mandate::SignedMandate::new(
+        mandate_row.document.clone().into_bytes(),
+        mandate_row.signature.clone().into_bytes(),
+    );
+    let mandate = signed.verify_at_any_time(&mandates::signers(store)?).map_err(|e| Problem::unsound(e.to_string()))?;
+    let code = mandate
+        .agent_code(agent.public())
+        .ok_or_else(|| Problem::refused(format!("the mandate {} names no agent with this SSH key", mandate.id())))?
+        .to_owned();
+    let statement = format!(
+        "vigie read\ntime {now}\norigin {}\nexhibit {}\nform sealed copy\nmandate {}\nagent {code}\npurpose {}\n",
+        store.origin(),
+        args.number,
+        mandate.id(),
+        record::one_line(&args.purpose)
+    );
+    let act = SignedAct { signature: agent.sign(&statement)?, statement };
+    let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: "sealed copy".into(), act: act.clone() };
+    store.append(Draft {
+        kind: Kind::Read,
+        mandate: Some(mandate.digest().0),
+        session: None,
+        exhibit: None,
+        commitments: vec![
+            Commitment { name: "agent-signature", value: act.signature.clone().into_bytes() },
+            Commitment { name: "agent-statement", value: act.statement.clone().into_bytes() },
+        ],
+        private: Some(Private {
+            recipients: mandates::recipients(&mandate, now)?,
+            json: json!({"statement": act.statement, "signature": act.signature, "exhibit": args.number}).to_string().into_bytes(),
+        }),
+        row: serde_json::to_vec(&row).failing("preparing the entry")?,
+        url_row: None,
+        state: Vec::new(),
+    })?;
+    Ok(())
+}
+
+/// Copies to a new file and syncs it; gives length and SHA-256.
+fn copy(from: &mut dyn Read, to: &Path) -> Result<(u64, [u8; 32]), Problem> {
+    use sha2::{Digest, Sha256};
+    let trying = format!("writing the exhibit to {}", to.display());
+    let mut file = std::fs::File::create_new(to).failing(&trying)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0u8; 64 * 1024];
+    let mut length = 0u64;
+    loop {
+        let read = from.read(&mut buffer).failing(&trying)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        file.write_all(&buffer[..read]).failing(&trying)?;
+        length += read as u64;
+    }
+    file.sync_all().failing(&trying)?;
+    Ok((length, hash.finalize().into()))
+}

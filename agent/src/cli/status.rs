@@ -1,0 +1,135 @@
+//! `vigie status`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde::Serialize;
+use vigie_store::{Kind, Reader};
+
+use super::{OpenArgs, clock, key, show};
+use crate::error::{Problem, exit};
+use crate::rows::{ExhibitRow, FailureRow, SessionRow};
+
+/// What the store holds and whether anything needs attention.
+#[derive(Args)]
+#[command(after_help = "Example:\n  vigie status --store store")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize, Default)]
+struct Status {
+    origin: String,
+    log_size: u64,
+    first: Option<String>,
+    last: Option<String>,
+    running: bool,
+    clock: String,
+    exhibits: u64,
+    incomplete: u64,
+    sessions: u64,
+    test_network_sessions: u64,
+    refusals: u64,
+    failures: u64,
+    unwitnessed: u64,
+    targets: BTreeMap<String, Target>,
+}
+
+#[derive(Serialize, Default)]
+struct Target {
+    exhibits: u64,
+    failures: u64,
+    last_exhibit: Option<String>,
+    last_failure: Option<String>,
+    last_failure_kind: Option<String>,
+}
+
+pub fn status(args: StatusArgs) -> Result<u8, Problem> {
+    let key = key(&args.open)?;
+    let reader = Reader::open(&args.open.at.store)?;
+    let mut status = Status {
+        origin: reader.origin().to_owned(),
+        log_size: reader.size(),
+        running: vigie_store::is_locked(&args.open.at.store),
+        clock: format!("{:?}", clock().stamp().clock).to_lowercase(),
+        // No witness has cosigned anything: this build signs checkpoints and prints them, and a
+        // head that the custodian keeps is what detects a rewritten log.
+        unwitnessed: reader.size(),
+        ..Status::default()
+    };
+    for entry in reader.entries()? {
+        let entry = entry?;
+        let time = entry.stamp.wall.to_string();
+        status.first.get_or_insert_with(|| time.clone());
+        status.last = Some(time.clone());
+        let row = || reader.row(entry.sequence, &key);
+        let unreadable = |e| Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence));
+        match entry.kind {
+            Kind::Exhibit => {
+                let row: ExhibitRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
+                status.exhibits += 1;
+                status.incomplete += u64::from(!row.complete);
+                let target = status.targets.entry(row.target).or_default();
+                target.exhibits += 1;
+                target.last_exhibit = Some(time);
+            }
+            Kind::Failure => {
+                let row: FailureRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
+                status.failures += 1;
+                let target = status.targets.entry(row.target).or_default();
+                target.failures += 1;
+                target.last_failure = Some(time);
+                target.last_failure_kind = Some(row.kind);
+            }
+            Kind::SessionOpen => {
+                let row: SessionRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
+                status.sessions += 1;
+                status.test_network_sessions += u64::from(row.test_network);
+            }
+            Kind::Refusal => status.refusals += 1,
+            _ => {}
+        }
+    }
+    if args.json {
+        show::json(&status)?;
+    } else {
+        text(&status)?;
+    }
+    Ok(exit::OK)
+}
+
+fn text(status: &Status) -> Result<(), Problem> {
+    show::line(format!("store       {}{}", status.origin, if status.running { " (a session is running)" } else { "" }))?;
+    show::line(format!("log         {} entries, {} to {}", status.log_size, status.first.as_deref().unwrap_or("-"), status.last.as_deref().unwrap_or("-")))?;
+    show::line(format!("unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere", status.unwitnessed))?;
+    show::line(format!("clock       {}", status.clock))?;
+    show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
+    show::line(format!("refusals    {}", status.refusals))?;
+    show::line(format!("failures    {}", status.failures))?;
+    show::line(format!("sessions    {}", status.sessions))?;
+    if status.test_network_sessions > 0 {
+        show::line(format!(
+            "\u{1b}[31mTEST NETWORK\u{1b}[0m in {} of {} sessions: not the public Tor network",
+            status.test_network_sessions, status.sessions
+        ))?;
+    }
+    let rows: Vec<_> = status
+        .targets
+        .iter()
+        .map(|(name, t)| {
+            vec![
+                if name.is_empty() { "(none)".into() } else { name.clone() },
+                t.exhibits.to_string(),
+                t.last_exhibit.clone().unwrap_or_default(),
+                t.failures.to_string(),
+                t.last_failure_kind.clone().unwrap_or_default(),
+                t.last_failure.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    show::table(&["TARGET", "EXHIBITS", "LAST", "FAILURES", "LAST KIND", "WHEN"], &rows)
+}
