@@ -1,0 +1,28 @@
+# demo  the whole chain on a private Tor network, left in target/demo/
+# test  every test, on the same kind of network
+# bench speed and memory, as ratios against peers in the same run
+# setup Debian packages that the above need
+.PHONY: demo test bench check setup
+SHELL := /bin/bash
+
+CARGO ?= cargo
+
+setup:
+	@scripts/setup
+
+demo: setup
+	$(CARGO) build --locked --release --bin vigie --bin demo
+	target/release/demo target/demo
+
+test: setup
+	$(CARGO) test --locked --workspace
+
+bench: setup
+	$(CARGO) build --locked --release --bin vigie --bin bench
+	target/release/bench
+
+# What .ci/run adds to `make test`.
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items

@@ -1,0 +1,338 @@
+//! The one door to the network: mandate + profile + agent + address + action + time give an
+//! [`Authorization`] or a typed [`Refusal`]. An authorization has no public constructor, is not
+//! `Clone` and not serialisable: one check permits one exchange.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use ssh_key::PublicKey;
+
+use crate::Sha256Digest;
+use crate::limits::Limits;
+use crate::mandate::Mandate;
+pub use crate::media::MediaPolicy;
+use crate::profile::Profile;
+use crate::refusal::Refusal;
+use crate::revocation::Revocations;
+use crate::target::{Scheme, Target, TargetUrl, TlsPolicy};
+
+/// What a person may do on a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Look at pages.
+    Observe,
+    /// Open an account.
+    Register,
+    /// Log in.
+    Authenticate,
+    /// Write to someone.
+    Contact,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Observe => "observe",
+            Self::Register => "register",
+            Self::Authenticate => "authenticate",
+            Self::Contact => "contact",
+        })
+    }
+}
+
+/// What an exchange is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// A page.
+    Page,
+    /// A frame in a page.
+    Frame,
+    /// A stylesheet.
+    Stylesheet,
+    /// A font.
+    Font,
+    /// A picture of an offer.
+    ListingImage,
+    /// Any other picture.
+    OtherImage,
+    /// Video or audio.
+    Media,
+    /// A script.
+    Script,
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Page => "page",
+            Self::Frame => "frame",
+            Self::Stylesheet => "stylesheet",
+            Self::Font => "font",
+            Self::ListingImage => "listing image",
+            Self::OtherImage => "other image",
+            Self::Media => "video or audio",
+            Self::Script => "script",
+        })
+    }
+}
+
+/// How the question came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// An entry point, or an address that the agent gave.
+    Entry,
+    /// A link on a page.
+    Link,
+    /// A redirect.
+    Redirect {
+        /// The redirecting response came over TLS or from an onion service.
+        from_secure: bool,
+    },
+    /// An element of a page.
+    Requisite {
+        /// The page came over TLS or from an onion service.
+        from_secure: bool,
+    },
+}
+
+/// The question.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Absolute address, as found.
+    pub url: &'a str,
+    /// Action.
+    pub action: Action,
+    /// What it is for.
+    pub element: Element,
+    /// Links from an entry point.
+    pub depth: u32,
+    /// How it came up.
+    pub via: Via,
+}
+
+/// What was asked of the network lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests of the last 60 minutes.
+    pub requests_last_hour: u64,
+    /// Bytes received since midnight UTC.
+    pub bytes_today: u64,
+}
+
+/// A mandate bound to one profile and one agent.
+#[derive(Clone, Debug)]
+pub struct Powers {
+    mandate: Mandate,
+    profile: String,
+    agent: usize,
+}
+
+/// Permission for one exchange.
+#[derive(Debug)]
+pub struct Authorization {
+    target: String,
+    url: TargetUrl,
+    element: Element,
+    action: Action,
+    media: MediaPolicy,
+    tls: TlsPolicy,
+    mandate: Sha256Digest,
+    granted_at: Timestamp,
+    _private: (),
+}
+
+impl Powers {
+    /// Binds a mandate: it names the agent's key and the pseudonym, and the agent is habilitated.
+    pub fn bind(mandate: Mandate, profile: &Profile, agent_key: &PublicKey, now: Timestamp) -> Result<Self, Refusal> {
+        let agent = mandate
+            .agents
+            .iter()
+            .position(|agent| agent.key.key_data() == agent_key.key_data())
+            .ok_or_else(|| Refusal::AgentUnknown { mandate: mandate.id.clone() })?;
+        if !mandate.pseudonyms.iter().any(|name| name == profile.name()) {
+            return Err(Refusal::ProfileUnknown { mandate: mandate.id.clone() });
+        }
+        let powers = Self { mandate, profile: profile.name().to_owned(), agent };
+        powers.standing(now)?;
+        Ok(powers)
+    }
+
+    /// What holds for every exchange: validity, non-opposition, habilitation.
+    fn standing(&self, now: Timestamp) -> Result<(), Refusal> {
+        let mandate = &self.mandate;
+        let today = now.to_zoned_datetime(TimeZone::UTC).date();
+        if now < mandate.validity.from {
+            return Err(Refusal::NotYetValid { mandate: mandate.id.clone(), from: mandate.validity.from.to_string() });
+        }
+        if now > mandate.validity.until {
+            return Err(Refusal::Expired { mandate: mandate.id.clone(), until: mandate.validity.until.to_string() });
+        }
+        if let Some(from) = mandate.non_opposition.filter(|from| today < *from) {
+            return Err(Refusal::BeforeNonOpposition { mandate: mandate.id.clone(), from: from.to_string() });
+        }
+        let agent = &mandate.agents[self.agent];
+        if today < agent.habilitated_from || today > agent.habilitated_until {
+            return Err(Refusal::NotHabilitated {
+                code: agent.code.clone(),
+                from: agent.habilitated_from.to_string(),
+                until: agent.habilitated_until.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Permits one exchange or says why not. Every check is made anew each time: time passes,
+    /// lists arrive, limits fill.
+    pub fn authorize(&self, ask: &Ask<'_>, revocations: &Revocations, usage: &Usage, now: Timestamp) -> Result<Authorization, Refusal> {
+        self.standing(now)?;
+        revocations.check(&self.mandate, now)?;
+        let limits = &self.mandate.limits;
+        if let Some(hours) = limits.hours().filter(|hours| !hours.contain(now)) {
+            return Err(Refusal::OutsideHours { hours: hours.to_string() });
+        }
+        if !self.mandate.actions.contains(&ask.action) {
+            return Err(Refusal::Action(ask.action));
+        }
+        let url = TargetUrl::parse(ask.url)?;
+        let target = self.target_for(&url)?;
+        if let Via::Redirect { from_secure: true } | Via::Requisite { from_secure: true } = ask.via
+            && !url.is_secure()
+        {
+            return Err(Refusal::Downgrade);
+        }
+        if ask.depth > limits.depth {
+            return Err(Refusal::Depth { depth: ask.depth, limit: limits.depth });
+        }
+        let media = self.media_policy(ask.element);
+        if media == MediaPolicy::Withhold {
+            return Err(Refusal::Withheld(ask.element));
+        }
+        if usage.bytes_today >= limits.bytes_per_day {
+            return Err(Refusal::BytesPerDay { limit: limits.bytes_per_day });
+        }
+        if usage.requests_last_hour >= limits.requests_per_hour {
+            return Err(Refusal::RequestsPerHour { limit: limits.requests_per_hour });
+        }
+        Ok(Authorization {
+            target: target.name.clone(),
+            tls: target.tls,
+            element: ask.element,
+            action: ask.action,
+            media,
+            mandate: self.mandate.digest,
+            granted_at: now,
+            url,
+            _private: (),
+        })
+    }
+
+    fn target_for(&self, url: &TargetUrl) -> Result<&Target, Refusal> {
+        let Some(target) = self.mandate.targets.iter().find(|target| target.same_origin(url)) else {
+            // A named host at another scheme is a downgrade or an upgrade that the mandate did
+            // not foresee; either way it is no target.
+            return Err(Refusal::NotATarget { address: url.to_string() });
+        };
+        if !target.permits_path(url) {
+            return Err(Refusal::PathExcluded { target: target.name.clone() });
+        }
+        Ok(target)
+    }
+
+    /// The address lies within a target's scope and within the depth. A help for choosing what to
+    /// visit; it permits nothing.
+    pub fn in_scope(&self, url: &TargetUrl, depth: u32) -> bool {
+        depth <= self.mandate.limits.depth && self.target_for(url).is_ok()
+    }
+
+    /// What the mandate lets a capture do with a class of element.
+    pub fn media_policy(&self, element: Element) -> MediaPolicy {
+        let media = &self.mandate.media;
+        match element {
+            Element::Page | Element::Frame | Element::Stylesheet | Element::Font => MediaPolicy::Capture,
+            Element::ListingImage => media.listing_images,
+            Element::OtherImage => media.other_images,
+            Element::Media => media.video,
+            Element::Script => media.scripts,
+        }
+    }
+
+    /// Labels of the targets.
+    pub fn target_names(&self) -> Vec<String> {
+        self.mandate.targets.iter().map(|target| target.name.clone()).collect()
+    }
+
+    /// Entry points of a target, as full addresses.
+    pub fn entry_urls(&self, target: &str) -> Vec<String> {
+        let named = self.mandate.targets.iter().filter(|t| t.name == target);
+        named.flat_map(|t| &t.entry).map(|url| url.reveal().to_owned()).collect()
+    }
+
+    /// The mandate.
+    pub fn mandate(&self) -> &Mandate {
+        &self.mandate
+    }
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.mandate.limits
+    }
+    /// Code of the agent.
+    pub fn agent_code(&self) -> &str {
+        &self.mandate.agents[self.agent].code
+    }
+    /// The pseudonym.
+    pub fn profile_name(&self) -> &str {
+        &self.profile
+    }
+}
+
+impl Authorization {
+    /// Label of the target.
+    pub fn target_name(&self) -> &str {
+        &self.target
+    }
+    /// The address.
+    pub fn url(&self) -> &TargetUrl {
+        &self.url
+    }
+    /// Host, in full.
+    pub fn host(&self) -> &str {
+        self.url.host().reveal()
+    }
+    /// Port.
+    pub fn port(&self) -> u16 {
+        self.url.port()
+    }
+    /// Scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.url.scheme()
+    }
+    /// What to do with an invalid certificate.
+    pub fn tls_policy(&self) -> TlsPolicy {
+        self.tls
+    }
+    /// Path and query.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+    /// What it is for.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+    /// Action.
+    pub fn action(&self) -> Action {
+        self.action
+    }
+    /// What may be kept: capture or hash-only.
+    pub fn media(&self) -> MediaPolicy {
+        self.media
+    }
+    /// Digest of the mandate.
+    pub fn mandate_digest(&self) -> Sha256Digest {
+        self.mandate
+    }
+    /// When it was given.
+    pub fn granted_at(&self) -> Timestamp {
+        self.granted_at
+    }
+}
