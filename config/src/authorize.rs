@@ -9,7 +9,7 @@ use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
 use crate::limits::Limits;
-use crate::mandate::Mandate;
+use crate::mandate::{Information, Mandate};
 pub use crate::media::MediaPolicy;
 use crate::profile::Profile;
 use crate::refusal::Refusal;
@@ -120,17 +120,36 @@ pub struct Usage {
     pub bytes_today: u64,
 }
 
-/// A mandate bound to one profile and one agent.
-#[derive(Clone, Debug)]
+/// A mandate bound to one profile and one agent. `Debug` hides the pseudonym.
+#[derive(Clone)]
 pub struct Powers {
     mandate: Mandate,
     profile: String,
     agent: usize,
 }
 
-/// Permission for one exchange.
-#[derive(Debug)]
+impl std::fmt::Debug for Powers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Powers({:?}, agent {})", self.mandate, self.agent_code())
+    }
+}
+
+/// Permission for one exchange. Only [`Powers::authorize`] makes one, and none can be copied:
+///
+/// ```compile_fail,E0599
+/// fn twice(one: vigie_config::authorize::Authorization) -> vigie_config::authorize::Authorization {
+///     one.clone()
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// fn other(one: vigie_config::authorize::Authorization) -> vigie_config::authorize::Authorization {
+///     vigie_config::authorize::Authorization { action: vigie_config::authorize::Action::Contact, ..one }
+/// }
+/// ```
 pub struct Authorization {
+    agent: String,
+    profile: String,
     target: String,
     url: TargetUrl,
     element: Element,
@@ -140,6 +159,12 @@ pub struct Authorization {
     mandate: Sha256Digest,
     granted_at: Timestamp,
     _private: (),
+}
+
+impl std::fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Authorization({} on {}, {})", self.action, self.target, self.url)
+    }
 }
 
 impl Powers {
@@ -168,7 +193,7 @@ impl Powers {
         if now > mandate.validity.until {
             return Err(Refusal::Expired { mandate: mandate.id.clone(), until: mandate.validity.until.to_string() });
         }
-        if let Some(from) = mandate.non_opposition.filter(|from| today < *from) {
+        if let Some(from) = mandate.information.as_ref().map(Information::work_from).filter(|from| today < *from) {
             return Err(Refusal::BeforeNonOpposition { mandate: mandate.id.clone(), from: from.to_string() });
         }
         let agent = &mandate.agents[self.agent];
@@ -215,6 +240,8 @@ impl Powers {
             return Err(Refusal::RequestsPerHour { limit: limits.requests_per_hour });
         }
         Ok(Authorization {
+            agent: self.agent_code().to_owned(),
+            profile: self.profile.clone(),
             target: target.name.clone(),
             tls: target.tls,
             element: ask.element,
@@ -326,6 +353,14 @@ impl Authorization {
     /// What may be kept: capture or hash-only.
     pub fn media(&self) -> MediaPolicy {
         self.media
+    }
+    /// Code of the agent.
+    pub fn agent_code(&self) -> &str {
+        &self.agent
+    }
+    /// The pseudonym.
+    pub fn profile_name(&self) -> &str {
+        &self.profile
     }
     /// Digest of the mandate.
     pub fn mandate_digest(&self) -> Sha256Digest {

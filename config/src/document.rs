@@ -38,7 +38,7 @@ impl<'t> Source<'t> {
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Complaint> {
         toml::from_str(self.text).map_err(|e| Complaint {
             line: e.span().map_or(1, |span| self.line(span.start)),
-            reason: e.message().split_whitespace().collect::<Vec<_>>().join(" "),
+            reason: without_values(&e.message().split_whitespace().collect::<Vec<_>>().join(" ")),
         })
     }
 
@@ -50,4 +50,16 @@ impl<'t> Source<'t> {
     fn line(&self, position: usize) -> usize {
         self.text.as_bytes().iter().take(position).filter(|&&b| b == b'\n').count() + 1
     }
+}
+
+/// serde quotes the text that it found instead of another type; it could be a host or a pseudonym.
+fn without_values(message: &str) -> String {
+    for kind in ["invalid type: string ", "invalid value: string "] {
+        if let Some(found) = message.strip_prefix(kind)
+            && let Some((_, expected)) = found.rsplit_once(", expected ")
+        {
+            return format!("{}, expected {expected}", kind.trim_end());
+        }
+    }
+    message.to_owned()
 }

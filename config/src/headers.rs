@@ -1,6 +1,7 @@
 //! Header sets: the request fields of a browser, in its order and letter case, as data with a
 //! version and an expiry date, since a browser nobody uses any more tells pseudonyms apart.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
@@ -11,6 +12,9 @@ use serde::Deserialize;
 use crate::authorize::Element;
 
 const SHIPPED: &[&str] = &[include_str!("../data/headers/tor-browser-linux-153.toml")];
+
+/// What a field's value may stand for; it is then the whole value.
+const PLACEHOLDERS: [&str; 7] = ["{host}", "{user_agent}", "{language}", "{encodings}", "{referer}", "{cookie}", "{site}"];
 
 /// A header set.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,12 +28,39 @@ pub struct HeaderSet {
     expires: Date,
     verified: bool,
     user_agent: String,
+    /// Language tag → `Accept-Language` as the browser of that language sends it.
+    #[serde(default)]
+    languages: BTreeMap<String, String>,
+    fields: Fields,
+}
+
+/// `Name: value` in the order and letter case in which they go out, by class of element.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
     page: Vec<String>,
     frame: Vec<String>,
     stylesheet: Vec<String>,
     font: Vec<String>,
     image: Vec<String>,
     other: Vec<String>,
+}
+
+impl Fields {
+    fn lists(&self) -> [&[String]; 6] {
+        [&self.page, &self.frame, &self.stylesheet, &self.font, &self.image, &self.other]
+    }
+
+    fn of(&self, element: Element) -> &[String] {
+        match element {
+            Element::Page => &self.page,
+            Element::Frame => &self.frame,
+            Element::Stylesheet => &self.stylesheet,
+            Element::Font => &self.font,
+            Element::ListingImage | Element::OtherImage => &self.image,
+            Element::Media | Element::Script => &self.other,
+        }
+    }
 }
 
 /// A TOML local date as a calendar date.
@@ -48,15 +79,31 @@ pub(crate) fn date<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Date, D
 }
 
 impl HeaderSet {
-    /// Reads a header set.
+    /// Reads a header set (TOML; the shipped files show the format). Errors say which field is
+    /// wrong; unknown fields are refused.
     pub fn parse(text: &str) -> Result<Self, String> {
         let set: Self = toml::from_str(text).map_err(|e| e.message().to_owned())?;
-        for field in [&set.page, &set.frame, &set.stylesheet, &set.font, &set.image, &set.other].into_iter().flatten() {
+        for value in set.languages.values().chain([&set.user_agent, &set.id]) {
+            if value.is_empty() || !value.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+                return Err(format!("{value:?} is no header value"));
+            }
+        }
+        if set.expires <= set.recorded {
+            return Err("expires must lie after recorded".to_owned());
+        }
+        if set.fields.lists().iter().any(|list| list.first().map(String::as_str) != Some("Host: {host}")) {
+            return Err("each list begins with \"Host: {host}\"".to_owned());
+        }
+        for field in set.fields.lists().into_iter().flatten() {
             let sound = field.split_once(": ").is_some_and(|(name, value)| {
                 !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !value.contains(char::is_control)
             });
             if !sound {
                 return Err(format!("{field:?} is no header field"));
+            }
+            let known = |value: &str| PLACEHOLDERS.contains(&value) || !value.contains(['{', '}']);
+            if !field.split_once(": ").is_some_and(|(_, value)| known(value)) {
+                return Err(format!("{field:?} has an unknown placeholder; known: {}", PLACEHOLDERS.join(" ")));
             }
         }
         Ok(set)
@@ -112,15 +159,8 @@ impl HeaderSet {
         referer: Option<&str>,
         secure: bool,
     ) -> Vec<(String, String)> {
-        let lines = match element {
-            Element::Page => &self.page,
-            Element::Frame => &self.frame,
-            Element::Stylesheet => &self.stylesheet,
-            Element::Font => &self.font,
-            Element::ListingImage | Element::OtherImage => &self.image,
-            Element::Media | Element::Script => &self.other,
-        };
-        let language = accept_language(language);
+        let lines = self.fields.of(element);
+        let language = self.languages.get(language).cloned().unwrap_or_else(|| accept_language(language));
         let encodings = if secure { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
         let site = if referer.is_some() { "same-origin" } else { "none" };
         let fill = [
@@ -132,18 +172,23 @@ impl HeaderSet {
             ("{cookie}", cookie),
             ("{site}", Some(site)),
         ];
-        lines.iter().filter_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            match fill.iter().find(|(placeholder, _)| *placeholder == value) {
-                Some((_, filled)) => filled.map(|filled| (name.to_owned(), filled.to_owned())),
-                None => Some((name.to_owned(), value.to_owned())),
-            }
-        })
-        .collect()
+        lines
+            .iter()
+            .filter_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                let value = match fill.iter().find(|(placeholder, _)| *placeholder == value) {
+                    // A value that would break the line is left out: it could smuggle a field in.
+                    Some((_, filled)) => (*filled).filter(|filled| !filled.contains(char::is_control))?,
+                    None => value,
+                };
+                Some((name.to_owned(), value.to_owned()))
+            })
+            .collect()
     }
 }
 
-/// As Firefox writes it: the tag, its language, English, with falling weights.
+/// For languages that the set does not list: the tag, its language, English, with the weights of
+/// Firefox (`1 - i/n` to one decimal, halves upwards).
 fn accept_language(tag: &str) -> String {
     let base = tag.split('-').next().unwrap_or(tag);
     let mut tags = vec![tag];
@@ -161,7 +206,7 @@ fn accept_language(tag: &str) -> String {
         .enumerate()
         .map(|(at, tag)| match at {
             0 => (*tag).to_owned(),
-            _ => format!("{tag};q={:.1}", 1.0 - at as f32 / count as f32),
+            _ => format!("{tag};q=0.{}", (20 * (count - at) + count) / (2 * count)),
         })
         .collect::<Vec<_>>()
         .join(",")

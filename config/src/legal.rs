@@ -34,6 +34,8 @@ pub struct LegalBasis {
     pub information_required: bool,
     /// The prosecutor must not have opposed.
     pub non_opposition_required: bool,
+    /// What counsel must confirm before a mandate cites it.
+    pub counsel: String,
     /// Offences it can serve to find.
     pub offence: Vec<Offence>,
 }

@@ -4,7 +4,7 @@
 mod check;
 mod document;
 
-pub(crate) use check::utc;
+pub(crate) use check::{label, line, utc};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -70,9 +70,10 @@ pub enum MandateError {
     },
 }
 
-/// A mandate that holds.
-#[derive(Clone, Debug)]
+/// A mandate that holds. `Debug` shows id and digest only: pseudonyms stay hidden.
+#[derive(Clone)]
 pub struct Mandate {
+    pub(crate) document: Vec<u8>,
     pub(crate) digest: Sha256Digest,
     pub(crate) id: String,
     pub(crate) case: String,
@@ -80,9 +81,10 @@ pub struct Mandate {
     pub(crate) renews: Option<String>,
     pub(crate) legal_basis: String,
     pub(crate) offences: Vec<String>,
+    pub(crate) authority: String,
     pub(crate) principal: String,
     pub(crate) prosecutor_reference: String,
-    pub(crate) non_opposition: Option<Date>,
+    pub(crate) information: Option<Information>,
     pub(crate) validity: Validity,
     pub(crate) revocations_max_age_days: u32,
     pub(crate) agents: Vec<Agent>,
@@ -94,6 +96,24 @@ pub struct Mandate {
     pub(crate) recipients: Recipients,
     pub(crate) keep_until: Date,
     pub(crate) sharing: Vec<String>,
+}
+
+/// Proof that the prosecutor was informed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Information {
+    /// SHA-256 of the document that informed the prosecutor.
+    pub document: Sha256Digest,
+    /// Day of the information.
+    pub date: Date,
+    /// Day from which work may start because the prosecutor does not oppose, when one is given.
+    pub non_opposition: Option<Date>,
+}
+
+impl Information {
+    /// First day of work.
+    pub(crate) fn work_from(&self) -> Date {
+        self.non_opposition.unwrap_or(self.date)
+    }
 }
 
 /// An agent that the mandate names by code and key.
@@ -114,6 +134,18 @@ pub struct Recipients {
 }
 
 impl Recipients {
+    /// Recipient of the case.
+    pub fn case(&self) -> &str {
+        &self.case
+    }
+    /// Recipient in escrow.
+    pub fn escrow(&self) -> &str {
+        &self.escrow
+    }
+    /// Recipient for review and the last day of it (UTC).
+    pub fn review(&self) -> Option<(&str, Date)> {
+        self.review.as_ref().map(|(key, until)| (key.as_str(), *until))
+    }
     /// Recipients at a time: the review recipient until the end of its last day (UTC).
     pub fn at(&self, now: Timestamp) -> Vec<String> {
         let today = now.to_zoned_datetime(TimeZone::UTC).date();
@@ -163,7 +195,32 @@ pub fn same_recipients(old: &Mandate, new: &Mandate) -> Result<(), MandateError>
     Ok(())
 }
 
+impl std::fmt::Debug for Mandate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mandate({} {})", self.id, self.digest)
+    }
+}
+
+impl Agent {
+    /// Code, which stands for the agent everywhere.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+    /// SSH key.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+    /// First and last day of the habilitation (UTC).
+    pub fn habilitated(&self) -> (Date, Date) {
+        (self.habilitated_from, self.habilitated_until)
+    }
+}
+
 impl Mandate {
+    /// The signed document, byte for byte.
+    pub fn document(&self) -> &[u8] {
+        &self.document
+    }
     /// SHA-256 of the signed document.
     pub fn digest(&self) -> Sha256Digest {
         self.digest
@@ -191,6 +248,18 @@ impl Mandate {
     /// Offences, by id.
     pub fn offences(&self) -> &[String] {
         &self.offences
+    }
+    /// Office that issued it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+    /// Principal of the allowed signers file that must have signed.
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+    /// Proof that the prosecutor was informed, when the mandate gives it.
+    pub fn information(&self) -> Option<&Information> {
+        self.information.as_ref()
     }
     /// The prosecutor's reference.
     pub fn prosecutor_reference(&self) -> &str {

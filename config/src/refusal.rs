@@ -71,7 +71,7 @@ pub enum Refusal {
         mandate: String,
     },
     /// The action is not in the mandate.
-    #[error("the mandate does not permit the action {0}")]
+    #[error("the mandate does not permit the action {0}: ask the authority for one that does")]
     Action(Action),
     /// Outside the hours.
     #[error("the mandate permits work from {hours} only: go on then")]
@@ -101,16 +101,16 @@ pub enum Refusal {
         address: String,
     },
     /// The path is outside the target's scope.
-    #[error("the path lies outside what the mandate includes for target {target}")]
+    #[error("the path lies outside what the mandate includes for target {target}: leave it, or ask the authority to include it")]
     PathExcluded {
         /// Label.
         target: String,
     },
     /// From TLS to plain HTTP.
-    #[error("the address leads from HTTPS to plain HTTP, where anyone could alter the page")]
+    #[error("the address leads from HTTPS or an onion service to plain HTTP, where anyone could alter the page: leave it")]
     Downgrade,
     /// Too many links from an entry point.
-    #[error("the page lies {depth} links from an entry point; the mandate permits {limit}")]
+    #[error("the page lies {depth} links from an entry point and the mandate permits {limit}: leave it, or ask the authority for a greater depth")]
     Depth {
         /// Links.
         depth: u32,
@@ -118,7 +118,7 @@ pub enum Refusal {
         limit: u32,
     },
     /// The media policy withholds this class.
-    #[error("the mandate's media policy withholds this class of element ({0})")]
+    #[error("the mandate's media policy withholds this class of element ({0}): leave it, or ask the authority to permit it")]
     Withheld(Element),
 }
 

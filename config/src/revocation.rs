@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::document::{Complaint, Source};
-use crate::mandate::{Mandate, utc};
+use crate::mandate::{Mandate, label, line, utc};
 use crate::refusal::Refusal;
 use crate::signers::{AllowedSigners, SignatureError};
 
@@ -35,6 +35,7 @@ struct Row {
 }
 
 /// A list with its signature, unchecked.
+#[derive(Clone)]
 pub struct SignedRevocation {
     document: Vec<u8>,
     signature: Vec<u8>,
@@ -47,7 +48,7 @@ pub enum RevocationError {
     #[error("the revocation list does not count: {0}")]
     Signature(#[from] SignatureError),
     /// The text.
-    #[error("the revocation list is not valid: {0}")]
+    #[error("the revocation list is not valid: {0}: the authority must correct and sign it again")]
     Document(#[from] Complaint),
     /// Dated ahead.
     #[error("the revocation list is dated {0}, after this workstation's clock: check the clock")]
@@ -60,26 +61,40 @@ impl SignedRevocation {
         Self { document, signature }
     }
 
-    /// Checks signature (at `now`), content and date.
+    /// Checks signature (at `now`), content and date: for a list that comes in.
     pub fn verify(self, signers: &AllowedSigners, now: Timestamp) -> Result<Revocations, RevocationError> {
         signers.verify(NAMESPACE, &self.document, &self.signature, now)?;
+        let list = self.read()?;
+        match list.issued {
+            Some(issued) if issued > now.checked_add(AHEAD).unwrap_or(Timestamp::MAX) => Err(RevocationError::Future(issued)),
+            _ => Ok(list),
+        }
+    }
+
+    /// Checks signature and content of a list that was verified when it came in. The signature is
+    /// judged at the list's own date, so that what was revoked stays so after the signer's key
+    /// has ended.
+    pub fn verify_at_any_time(self, signers: &AllowedSigners) -> Result<Revocations, RevocationError> {
+        let list = self.read()?;
+        signers.verify(NAMESPACE, &self.document, &self.signature, list.issued.unwrap_or(Timestamp::MIN))?;
+        Ok(list)
+    }
+
+    fn read(&self) -> Result<Revocations, RevocationError> {
         let source = Source::new(&self.document)?;
         let document: Document = source.read()?;
         if document.format.get_ref() != FORMAT {
             return Err(source.at(&document.format, format!("format must be {FORMAT:?}")).into());
         }
         let issued = utc(&source, &document.issued)?;
-        if issued > now.checked_add(AHEAD).unwrap_or(Timestamp::MAX) {
-            return Err(RevocationError::Future(issued));
-        }
         let mut stops = Vec::new();
         for row in &document.revoked {
             if !matches!(row.kind.get_ref().as_str(), "revocation" | "opposition") {
                 return Err(source.at(&row.kind, "kind must be \"revocation\" or \"opposition\"").into());
             }
-            if row.mandate.get_ref().is_empty() || row.reason.get_ref().contains(char::is_control) {
-                return Err(source.at(&row.mandate, "a row needs a mandate id and a reason of one line").into());
-            }
+            // An id that no mandate can have would revoke nothing, unnoticed.
+            label(&source, &row.mandate, "a mandate's id")?;
+            line(&source, &row.reason)?;
             stops.push(Stop {
                 mandate: row.mandate.get_ref().clone(),
                 from: utc(&source, &row.from)?,
@@ -110,6 +125,11 @@ impl Revocations {
     /// No list yet.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// When the newest list was issued; `None` without a list.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.issued
     }
 
     /// Date of the newest list, for people.

@@ -4,12 +4,15 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use ssh_key::{HashAlg, PublicKey, SshSig};
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, HashAlg, PublicKey, SshSig};
 
 /// Largest file read, in bytes.
 const FILE_BYTES: usize = 1024 * 1024;
 /// Flag of a security key signature: the person touched the token (PROTOCOL.u2f).
 const USER_PRESENT: u8 = 0x01;
+/// Shortest RSA modulus accepted, in bits (NIST SP 800-131A).
+const RSA_BITS: usize = 2048;
 
 /// A line of the file.
 #[derive(Clone, Debug)]
@@ -31,8 +34,10 @@ pub struct AllowedSigners {
 /// Who signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
-    /// Principal patterns of the line that matched.
+    /// Principal patterns of the lines that matched, in the file's order, to show to people.
     pub principals: Vec<String>,
+    /// The same by line: a negated pattern only concerns its own line.
+    lines: Vec<Vec<String>>,
     /// `SHA256:…` fingerprint of the key.
     pub key_fingerprint: String,
     /// For a security key: the person was present (touched it); `None` for other keys.
@@ -40,9 +45,10 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// The signature counts for this principal.
+    /// The signature counts for this principal: a line with the key, the namespace and the time
+    /// names it.
     pub fn is(&self, principal: &str) -> bool {
-        matches_list(&self.principals, principal)
+        self.lines.iter().any(|patterns| matches_list(patterns, principal))
     }
 }
 
@@ -104,7 +110,9 @@ impl AllowedSigners {
         Ok(Self { entries })
     }
 
-    /// Checks a detached signature over `message` for `namespace` at `now`.
+    /// Checks a detached signature over `message` for `namespace` at `now`. Stricter than
+    /// `ssh-keygen -Y verify` in two points: a security key must report that it was touched, and
+    /// its signature must carry the key's own algorithm.
     pub fn verify(&self, namespace: &str, message: &[u8], signature_pem: &[u8], now: Timestamp) -> Result<Signer, SignatureError> {
         let malformed = |e: &dyn std::fmt::Display| SignatureError::Malformed(e.to_string());
         let text = std::str::from_utf8(signature_pem).map_err(|e| malformed(&e))?;
@@ -113,30 +121,42 @@ impl AllowedSigners {
             return Err(SignatureError::Namespace { found: signature.namespace().to_owned(), wanted: namespace.to_owned() });
         }
         let fingerprint = PublicKey::from(signature.public_key().clone()).fingerprint(HashAlg::Sha256).to_string();
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| entry.key.key_data() == signature.public_key() && entry.allows(namespace, now))
-            .ok_or_else(|| SignatureError::NotAllowed(fingerprint.clone()))?;
-        entry.key.verify(namespace, message, &signature).map_err(|_| SignatureError::Mismatch)?;
+        let entries = self.entries.iter().filter(|e| e.key.key_data() == signature.public_key() && e.allows(namespace, now));
+        let lines: Vec<Vec<String>> = entries.map(|entry| entry.principals.clone()).collect();
+        if lines.is_empty() {
+            return Err(SignatureError::NotAllowed(fingerprint));
+        }
+        let key = PublicKey::from(signature.public_key().clone());
+        if !same_algorithm(&key.algorithm(), &signature.algorithm()) {
+            return Err(SignatureError::Malformed("its algorithm is not the key's".into()));
+        }
+        key.verify(namespace, message, &signature).map_err(|_| SignatureError::Mismatch)?;
+        // Neither `ssh-key` nor `ssh-keygen -Y verify` insists on the flags of a security key.
         let user_presence = presence(&signature);
-        // `ssh-key` does not look at the flags of a security key; ssh-keygen does.
         if user_presence == Some(false) {
             return Err(SignatureError::NoPresence);
         }
-        Ok(Signer { principals: entry.principals.clone(), key_fingerprint: fingerprint, user_presence })
+        Ok(Signer { principals: lines.concat(), lines, key_fingerprint: fingerprint, user_presence })
     }
 }
 
-/// The presence flag of a security key signature: its blob ends in flags (1 byte) and a counter
-/// (4 bytes), which `ssh-key` keeps in the signature's bytes.
+/// `ssh-key` verifies a security key's signature whatever algorithm it claims; a false claim would
+/// hide the presence flag. RSA keys sign with SHA-2 only (PROTOCOL.sshsig, "signature").
+fn same_algorithm(key: &Algorithm, signature: &Algorithm) -> bool {
+    match (key, signature) {
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { hash }) => hash.is_some(),
+        (key, signature) => key == signature,
+    }
+}
+
+/// The presence flag of a security key's signature: its blob ends in flags (1 byte) and a counter
+/// (4 bytes), which `ssh-key` keeps in the signature's bytes. `None` for other keys.
 fn presence(signature: &SshSig) -> Option<bool> {
-    use ssh_key::Algorithm;
-    match signature.algorithm() {
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
+    match signature.public_key() {
+        KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
             let bytes = signature.signature_bytes();
-            let flags = bytes.len().checked_sub(5).and_then(|at| bytes.get(at))?;
-            Some(flags & USER_PRESENT != 0)
+            let flags = bytes.len().checked_sub(5).and_then(|at| bytes.get(at)).copied();
+            Some(flags.is_some_and(|flags| flags & USER_PRESENT != 0))
         }
         _ => None,
     }
@@ -145,8 +165,9 @@ fn presence(signature: &SshSig) -> Option<bool> {
 impl Entry {
     fn allows(&self, namespace: &str, now: Timestamp) -> bool {
         self.namespaces.as_ref().is_none_or(|list| matches_list(list, namespace))
-            && self.valid_after.is_none_or(|after| now >= after)
-            && self.valid_before.is_none_or(|before| now < before)
+            // Whole seconds with both ends included, as ssh-keygen counts.
+            && self.valid_after.is_none_or(|after| now.as_second() >= after.as_second())
+            && self.valid_before.is_none_or(|before| now.as_second() <= before.as_second())
     }
 }
 
@@ -175,12 +196,19 @@ fn entry(line: &str) -> Result<Entry, String> {
         }
         (second, rest) = word(rest)?;
     }
-    let (data, comment) = word(rest)?;
+    // What follows the key is a comment.
+    let (data, _) = word(rest)?;
     if data.is_empty() {
         return Err("no key: expected principals, options, key type and key".into());
     }
-    let _ = comment;
     let key = PublicKey::from_openssh(&format!("{second} {data}")).map_err(|e| format!("the key does not parse ({e})"))?;
+    match key.key_data() {
+        KeyData::Rsa(rsa) if rsa.n.as_positive_bytes().map_or(0, <[u8]>::len) * 8 < RSA_BITS => {
+            return Err(format!("the RSA key is shorter than {RSA_BITS} bits: use a longer one, or Ed25519"));
+        }
+        KeyData::Rsa(_) | KeyData::Ecdsa(_) | KeyData::Ed25519(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {}
+        _ => return Err("keys of this type do not count: use Ed25519, ECDSA, RSA or a security key".into()),
+    }
     Ok(Entry { principals, namespaces, valid_after, valid_before, key })
 }
 

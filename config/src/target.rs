@@ -63,25 +63,25 @@ pub struct TargetUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlRefusal {
     /// Longer than 16 KiB.
-    #[error("the address is longer than 16 KiB")]
+    #[error("the address is longer than 16 KiB: shorten it or leave the page out")]
     TooLong,
     /// Backslash, white space or control character.
-    #[error("the address holds a backslash, white space or control character, which programs read differently")]
+    #[error("the address holds a backslash, white space or control character, or two programs read it differently: write it percent-encoded and in full")]
     Ambiguous,
     /// Not `http://` or `https://`.
-    #[error("the address does not begin with http:// or https://")]
+    #[error("the address does not begin with http:// or https://: only these are asked")]
     Scheme,
     /// `user@host`.
-    #[error("the address carries a user name")]
+    #[error("the address carries a user name: write it without what stands before @")]
     UserInfo,
     /// Port missing after the colon, zero or too large.
-    #[error("the address has a port that is no number from 1 to 65535")]
+    #[error("the address has a port that is no number from 1 to 65535: correct it or leave it out")]
     Port,
     /// The host is not acceptable.
     #[error(transparent)]
     Host(#[from] HostRefusal),
     /// The path hides something (NUL, endless encoding).
-    #[error("the path of the address is encoded so that it reads differently at each decoding")]
+    #[error("the path of the address is encoded so that servers read it differently: write it plainly")]
     Path,
 }
 
@@ -161,6 +161,11 @@ impl TargetUrl {
     pub fn path(&self) -> &str {
         &self.text[self.path_at..]
     }
+    /// The path as most servers read it: percent-decoded until stable, dot segments removed,
+    /// repeated slashes folded, without query.
+    pub fn normal_path(&self) -> String {
+        path::normal(self.path()).expect("parse refuses a path that has no stable reading")
+    }
     /// The bytes cannot be altered on the way: an onion service or TLS.
     pub fn is_secure(&self) -> bool {
         self.is_onion() || self.scheme == Scheme::Https
@@ -235,6 +240,14 @@ impl Target {
     /// Host.
     pub fn host(&self) -> &Host {
         &self.host
+    }
+    /// Scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+    /// Port (1 … 65535).
+    pub fn port(&self) -> u16 {
+        self.port
     }
     /// Entry points.
     pub fn entry(&self) -> &[TargetUrl] {

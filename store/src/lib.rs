@@ -1,1 +1,45 @@
+#![doc = include_str!("../FORMAT.md")]
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod catalogue;
+pub mod checkpoint;
+pub mod clock;
+mod commit;
+pub mod disk;
+mod draft;
+pub mod entry;
+mod error;
+mod files;
+pub mod frame;
+mod keys;
+mod kind;
+mod ledger;
+mod local;
+mod lock;
+pub mod log;
+mod profiles;
+mod reader;
+mod recipient;
+mod recovery;
+mod seal;
+mod segment;
+pub mod spool;
+mod state;
+mod store;
+mod verify;
+
+pub use draft::{Commitment, Draft, Private, Receipt};
+pub use entry::{Blob, Entry};
+pub use error::StoreError;
+pub use keys::{ProfileKey, WorkstationKey, unlock_key};
+pub use kind::Kind;
+pub use lock::is_locked;
+pub use reader::Reader;
+pub use recipient::Recipient;
+pub use seal::{SealedExhibit, Sealer};
+pub use state::{STATE_VALUE_BYTES, State, StateOp};
+pub use store::{NewStore, Settings, Store, StoreEvents};
+pub use verify::{Problem, Progress, VerifyOptions, VerifyReport, verify};

@@ -267,7 +267,7 @@ pub enum FailureKind {
 }
 
 /// How far Tor has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// 0.0 … 1.0.
     pub fraction: f32,

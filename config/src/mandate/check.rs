@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use super::document::{AgentTable, Document, HoursTable, LimitsTable, RecipientsTable, TargetTable};
-use super::{Agent, Mandate, Recipients};
+use super::{Agent, Information, Mandate, Recipients};
 use crate::Sha256Digest;
 use crate::document::{Complaint, Source};
 use crate::legal;
@@ -47,7 +47,7 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
     if !(1..=366).contains(&days) {
         return Err(source.at(&document.validity.revocations_max_age_days, "revocations_max_age_days must be 1 to 366"));
     }
-    let non_opposition = legal_basis(&source, &document)?;
+    let information = legal_basis(&source, &document)?;
     let keep_until = date(&source, &document.retention.keep_until)?;
     if keep_until < validity.until.to_zoned_datetime(TimeZone::UTC).date() {
         return Err(source.at(&document.retention.keep_until, "keep_until must not lie before the end of the mandate"));
@@ -59,6 +59,7 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
         line(&source, partner)?;
     }
     Ok(Mandate {
+        document: bytes.to_vec(),
         digest: Sha256Digest::of(bytes),
         offences: distinct(&source, &document.offences, "offences")?,
         pseudonyms: distinct(&source, &document.pseudonyms, "pseudonyms")?,
@@ -73,9 +74,10 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
         title: document.title.into_inner(),
         renews: document.renews.map(Spanned::into_inner),
         legal_basis: document.legal_basis.into_inner(),
+        authority: document.authority.name.into_inner(),
         principal: document.authority.principal.into_inner(),
         prosecutor_reference: document.authority.prosecutor_reference.into_inner(),
-        non_opposition,
+        information,
         validity,
         revocations_max_age_days: days,
         keep_until,
@@ -83,8 +85,8 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
     })
 }
 
-/// What the legal basis asks for; gives the date from which the prosecutor does not oppose.
-fn legal_basis(source: &Source<'_>, document: &Document) -> Checked<Option<Date>> {
+/// What the legal basis can support and asks for.
+fn legal_basis(source: &Source<'_>, document: &Document) -> Checked<Option<Information>> {
     let id = &document.legal_basis;
     let basis = legal::find(id.get_ref()).ok_or_else(|| {
         let known: Vec<&str> = legal::all().iter().map(|basis| basis.id.as_str()).collect();
@@ -107,24 +109,25 @@ fn legal_basis(source: &Source<'_>, document: &Document) -> Checked<Option<Date>
             Ok(None)
         };
     };
-    let digest = information.document_sha256.get_ref();
-    if digest.len() != 64 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(source.at(&information.document_sha256, "document_sha256 must be 64 lower-case hex digits"));
-    }
+    let digest = data_encoding::HEXLOWER.decode(information.document_sha256.get_ref().as_bytes()).ok();
+    let digest: [u8; 32] = digest
+        .and_then(|digest| digest.try_into().ok())
+        .ok_or_else(|| source.at(&information.document_sha256, "document_sha256 must be 64 lower-case hex digits"))?;
     let informed = date(source, &information.date)?;
-    match &information.non_opposition {
+    let non_opposition = match &information.non_opposition {
         None if basis.non_opposition_required => {
-            Err(source.at(&information.date, format!("{} asks that the prosecutor does not oppose: add non_opposition", basis.id)))
+            return Err(source.at(&information.date, format!("{} asks that the prosecutor does not oppose: add non_opposition", basis.id)));
         }
-        None => Ok(Some(informed)),
+        None => None,
         Some(value) => {
             let from = date(source, value)?;
             if from < informed {
                 return Err(source.at(value, "non_opposition must not lie before the information"));
             }
-            Ok(Some(from))
+            Some(from)
         }
-    }
+    };
+    Ok(Some(Information { document: Sha256Digest(digest), date: informed, non_opposition }))
 }
 
 fn agents(source: &Source<'_>, tables: &Spanned<Vec<AgentTable>>) -> Checked<Vec<Agent>> {
@@ -282,7 +285,8 @@ fn age_recipient(text: &str) -> bool {
     let Some(data) = text.strip_prefix("age1") else { return false };
     let values: Option<Vec<u8>> =
         data.bytes().map(|b| ALPHABET.iter().position(|&a| a == b).and_then(|at| u8::try_from(at).ok())).collect();
-    let Some(values) = values.filter(|values| values.len() == 58) else { return false };
+    // 52 symbols of 5 bits carry 256 bits and 4 bits of padding, which are zero; 6 are checksum.
+    let Some(values) = values.filter(|values| values.len() == 58 && values[51] & 0b1111 == 0) else { return false };
     let expanded = b"age".iter().map(|b| b >> 5).chain([0]).chain(b"age".iter().map(|b| b & 31)).chain(values);
     let checksum = expanded.fold(1u32, |state, value| {
         const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
@@ -308,7 +312,7 @@ fn distinct<T: Clone + std::hash::Hash + Eq>(source: &Source<'_>, list: &Spanned
 }
 
 /// Ids and labels: letters, digits, `-`, `_`, `.`, at most 64 bytes.
-fn label(source: &Source<'_>, text: &Spanned<String>, what: &str) -> Checked<()> {
+pub(crate) fn label(source: &Source<'_>, text: &Spanned<String>, what: &str) -> Checked<()> {
     let sound = |text: &str| {
         (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
@@ -316,10 +320,13 @@ fn label(source: &Source<'_>, text: &Spanned<String>, what: &str) -> Checked<()>
 }
 
 /// One line of text, not empty, at most 500 bytes.
-fn line(source: &Source<'_>, text: &Spanned<String>) -> Checked<()> {
+pub(crate) fn line(source: &Source<'_>, text: &Spanned<String>) -> Checked<()> {
     let value = text.get_ref();
-    if value.trim().is_empty() || value.len() > 500 || value.contains(char::is_control) {
-        return Err(source.at(text, "expected one line of 1 to 500 bytes"));
+    // Characters that reverse or hide text (Unicode UAX #9, default-ignorables) would let a person
+    // sign something else than what they see.
+    let deceives = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    if value.trim().is_empty() || value.len() > 500 || value.contains(|c: char| c.is_control() || deceives(c)) {
+        return Err(source.at(text, "expected one line of 1 to 500 bytes without control or invisible characters"));
     }
     Ok(())
 }

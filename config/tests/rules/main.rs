@@ -1,0 +1,11 @@
+//! The rules of who may look at what, against real signatures and hostile input.
+
+mod authorize;
+mod bench;
+mod headers;
+mod legal;
+mod mandate;
+mod profile;
+mod revocation;
+mod signers;
+mod target;

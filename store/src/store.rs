@@ -1,0 +1,451 @@
+//! A store that is open for writing.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+
+use data_encoding::HEXLOWER;
+use ed25519_dalek::SigningKey;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::catalogue::{Catalogue, Record};
+use crate::checkpoint::{Checkpoint, Verifier, is_origin};
+use crate::clock::Clock;
+use crate::commit::{Done, Job, Writer, write_head};
+use crate::disk::{Disk, RealDisk};
+use crate::draft::{Draft, Prepared, Receipt};
+use crate::error::{StoreError, Trying};
+use crate::files::{Facts, Layout, new_folder, read_small};
+use crate::keys::{self, Cipher, ProfileKey, SCRYPT_LOG_N, WorkstationKey};
+use crate::kind::Kind;
+use crate::local::{Local, LocalCipher};
+use crate::lock::Lock;
+use crate::log::{self, Hash, Tree};
+use crate::profiles;
+use crate::recovery::{Recovered, recover};
+use crate::segment::{Frame, Segment};
+use crate::state::{State, StateOp};
+
+/// A segment is closed before it grows beyond this many bytes (a single frame may).
+const SEGMENT_BYTES: u64 = 1 << 30;
+/// Free space below which no reserve is made, in percent.
+const RESERVE_PERCENT: u8 = 5;
+
+/// What a new store begins with.
+pub struct NewStore {
+    /// Name of the log in checkpoints: 1 to 255 printable ASCII characters, no space, no `+`,
+    /// unique to the workstation (a host and path by custom, C2SP tlog-checkpoint).
+    pub origin: String,
+    /// The allowed signers file, fixed from now on (ssh-keygen(1), ALLOWED SIGNERS).
+    pub allowed_signers: Vec<u8>,
+    /// Wraps the workstation key.
+    pub passphrase: SecretString,
+    /// scrypt work factor, 1 to 22, also of profiles' keys; `None` is 18 (256 MiB, about a second).
+    pub scrypt_log_n: Option<u8>,
+}
+
+/// What tests and unusual machines may want otherwise.
+#[derive(Clone)]
+pub struct Settings {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// A segment is closed before it grows beyond this many bytes.
+    pub segment_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES }
+    }
+}
+
+/// Hears what happens while a store opens.
+pub trait StoreEvents {
+    /// One line, without secrets.
+    fn event(&self, text: &str);
+}
+
+/// A store, exclusively open. Dropping it waits for the writer to finish what was handed in.
+pub struct Store {
+    layout: Layout,
+    spool: PathBuf,
+    key: WorkstationKey,
+    allowed_signers: Vec<u8>,
+    catalogue: Arc<Catalogue>,
+    local: Arc<LocalCipher>,
+    poisoned: Arc<OnceLock<String>>,
+    disk: Arc<dyn Disk>,
+    jobs: Sender<Job>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    // Last: the lock goes when everything else is gone.
+    _lock: Lock,
+}
+
+impl Store {
+    /// Makes a store in `dir`, which must not exist: built beside it and renamed, so that a stop
+    /// leaves either no store or a whole one. Entry 0 binds the allowed signers, the log's key
+    /// and the store's facts to the log.
+    pub fn create(dir: &Path, new: NewStore, clock: Arc<dyn Clock>) -> Result<(), StoreError> {
+        if !is_origin(&new.origin) {
+            return Err(StoreError::invalid(
+                "a log's origin is 1 to 255 printable ASCII characters without space and '+', such as customs.example/desk-1",
+            ));
+        }
+        if dir.symlink_metadata().is_ok() {
+            return Err(StoreError::Exists { dir: dir.to_owned() });
+        }
+        let parent = match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let building = parent.join(format!(".vigie-{}", HEXLOWER.encode(&keys::random::<8>()?)));
+        new_folder(&building)?;
+        let made = Self::build(&building, new, clock).and_then(|()| {
+            let disk = RealDisk;
+            disk.rename(&building, dir).trying(|| format!("creating {}", dir.display()))?;
+            disk.sync_folder(parent).trying(|| format!("creating {}", dir.display()))
+        });
+        if made.is_err() {
+            let _ = std::fs::remove_dir_all(&building);
+        }
+        made
+    }
+
+    fn build(dir: &Path, new: NewStore, clock: Arc<dyn Clock>) -> Result<(), StoreError> {
+        let settings = Settings::default();
+        let disk = settings.disk.as_ref();
+        let facts = Facts {
+            id: keys::random()?,
+            origin: new.origin.clone(),
+            scrypt_log_n: new.scrypt_log_n.unwrap_or(SCRYPT_LOG_N),
+        };
+        let key = WorkstationKey::from_bytes(keys::random()?);
+        let wrapped = keys::wrap(key.as_bytes(), &new.passphrase, facts.scrypt_log_n)?;
+        let seed = Zeroizing::new(keys::random::<32>()?);
+        let signer = SigningKey::from_bytes(&seed);
+        let vkey = format!("{}\n", Verifier::new(&new.origin, signer.verifying_key()));
+        let layout = Layout::create(dir, facts, disk)?;
+        layout.write_new("key.age", &wrapped, disk)?;
+        layout.write_new("log.key", &Cipher::new(&key.subkey("log-key")).seal(&layout.facts.id, &*seed)?, disk)?;
+        layout.write_new("log.vkey", vkey.as_bytes(), disk)?;
+        layout.write_new("allowed_signers", &new.allowed_signers, disk)?;
+        let empty = Checkpoint { origin: new.origin, size: 0, root: Tree::default().root() };
+        write_head(&layout, disk, &empty.sign(&signer))?;
+        let store = Self::open_any(dir, key, clock, &Silent, settings, true)?;
+        let init = Draft { kind: Kind::Init, ..internal(serde_json::json!({"format": "vigie.init/1"})) };
+        store.append_internal(init, bound(&layout, &new.allowed_signers)?)?;
+        Ok(())
+    }
+
+    /// Opens a store for writing; recovers it first when it did not end in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::WrongKey`], [`StoreError::ClockBehind`]; and damage
+    /// ([`StoreError::is_damage`]) when what the signed head covers is not there.
+    pub fn open(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents) -> Result<Self, StoreError> {
+        Self::open_with(dir, key, clock, events, Settings::default())
+    }
+
+    /// As [`Self::open`], with other settings.
+    pub fn open_with(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents, settings: Settings) -> Result<Self, StoreError> {
+        Self::open_any(dir, key, clock, events, settings, false)
+    }
+
+    fn open_any(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents, settings: Settings, new: bool) -> Result<Self, StoreError> {
+        let layout = Layout::open(dir)?;
+        let lock = Lock::take(&layout)?;
+        let signer = signing_key(&layout, &key)?;
+        let verifier = layout.verifier()?;
+        if verifier != Verifier::new(&layout.facts.origin, signer.verifying_key()) {
+            return Err(StoreError::damaged("log.vkey is not the public half of log.key"));
+        }
+        let (_, head) = layout.signed_head(&verifier)?;
+        if head.size == 0 && !new {
+            return Err(StoreError::damaged("the signed head covers nothing, not even entry 0"));
+        }
+        let disk = settings.disk;
+        let room = disk.free_percent(&layout.dir).unwrap_or(0) >= RESERVE_PERCENT;
+        layout.keep_reserve(room, disk.as_ref());
+        let local = Arc::new(LocalCipher::new(&key, &layout.facts));
+        let recovered = recover(&layout, &key, &local, &head, &disk)?;
+        let now = clock.stamp().wall;
+        if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
+            return Err(StoreError::ClockBehind { last, now });
+        }
+        let allowed_signers = read_small(&layout.allowed_signers())?;
+        if !new {
+            check_bound(&layout, &allowed_signers)?;
+        }
+        let Recovered { catalogue, ledger, changes, adopted, torn_bytes, rebuilt } = recovered;
+        let catalogue = Arc::new(catalogue);
+        let poisoned = Arc::new(OnceLock::new());
+        let writer = Writer {
+            layout: layout.clone(),
+            disk: Arc::clone(&disk),
+            clock,
+            catalogue: Arc::clone(&catalogue),
+            local: Arc::clone(&local),
+            signer,
+            ledger,
+            segment_bytes: settings.segment_bytes,
+            file: None,
+            changes,
+            poisoned: Arc::clone(&poisoned),
+        };
+        let (jobs, received) = channel();
+        let thread = std::thread::Builder::new()
+            .name("vigie-store".into())
+            .spawn(move || writer.run(&received))
+            .trying(|| "starting the store's writer".into())?;
+        let spool = layout.spool();
+        let writer = Mutex::new(Some(thread));
+        let store = Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, _lock: lock };
+        if let Some(why) = rebuilt {
+            events.event(&format!("the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"));
+            let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
+            store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
+        }
+        if adopted > 0 || torn_bytes > 0 {
+            events.event(&format!(
+                "recovered after a stop in mid-write: {adopted} unsigned entries adopted, {torn_bytes} torn bytes set aside in torn/"
+            ));
+            let row = serde_json::json!({"format": "vigie.recovery/1", "adopted": adopted, "torn_bytes": torn_bytes});
+            store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
+        }
+        Ok(store)
+    }
+
+    /// Hands an entry in. Salts, private part and checks are done in the calling thread; `done`
+    /// is called on the writer's thread once the entry is durable, or with why it is not.
+    pub fn submit(&self, draft: Draft, done: Done) {
+        match Prepared::new(draft) {
+            Ok(prepared) => self.send(prepared, done),
+            Err(error) => done(Err(error)),
+        }
+    }
+
+    /// Hands an entry in and waits for its receipt.
+    pub fn append(&self, draft: Draft) -> Result<Receipt, StoreError> {
+        self.wait(Prepared::new(draft)?)
+    }
+
+    fn append_internal(&self, draft: Draft, digests: Vec<(String, [u8; 32])>) -> Result<Receipt, StoreError> {
+        self.wait(Prepared::internal(draft, digests)?)
+    }
+
+    fn wait(&self, prepared: Prepared) -> Result<Receipt, StoreError> {
+        let (sender, receiver) = channel();
+        self.send(
+            prepared,
+            Box::new(move |result| {
+                let _ = sender.send(result);
+            }),
+        );
+        receiver.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn send(&self, prepared: Prepared, done: Done) {
+        if let Some(why) = self.poisoned.get() {
+            return done(Err(StoreError::Poisoned { why: why.clone() }));
+        }
+        if let Err(unsent) = self.jobs.send(Job::Append(Box::new(prepared), done))
+            && let Job::Append(_, done) = unsent.0
+        {
+            done(Err(StoreError::Closed));
+        }
+    }
+
+    /// Changes run state durably, without an entry.
+    pub fn apply(&self, operations: Vec<StateOp>) -> Result<(), StoreError> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        if let Some(fault) = operations.iter().find_map(StateOp::fault) {
+            return Err(StoreError::invalid(fault));
+        }
+        let (sender, receiver) = channel();
+        self.jobs.send(Job::Apply(operations, sender)).map_err(|_| StoreError::Closed)?;
+        receiver.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// The store's directory.
+    pub fn folder(&self) -> &Path {
+        &self.layout.dir
+    }
+
+    /// Where sealing and spooling may put nameless files.
+    pub fn spool_dir(&self) -> &Path {
+        &self.spool
+    }
+
+    /// The workstation key.
+    pub fn key(&self) -> &WorkstationKey {
+        &self.key
+    }
+
+    /// Name of the log.
+    pub fn origin(&self) -> &str {
+        &self.layout.facts.origin
+    }
+
+    /// The allowed signers file, as entry 0 bound it.
+    pub fn allowed_signers(&self) -> &[u8] {
+        &self.allowed_signers
+    }
+
+    /// Why nothing more is accepted, when a write failed.
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poisoned.get().map(String::as_str)
+    }
+
+    /// Makes the key of a (case, profile).
+    pub fn create_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<(), StoreError> {
+        profiles::create(&self.layout, &self.key, case, name, passphrase, self.disk.as_ref())
+    }
+
+    /// Opens the key of a (case, profile).
+    pub fn unlock_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
+        profiles::unlock(&self.layout, &self.key, case, name, passphrase)
+    }
+
+    /// One area of a profile's run state.
+    pub fn state(&self, key: &ProfileKey, area: &str) -> State<'_> {
+        State::new(&self.catalogue, key, area)
+    }
+
+    /// Rows of one kind, oldest first.
+    pub fn rows(&self, kind: Kind) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let sequences = self.catalogue.of_kind(kind)?;
+        sequences.into_iter().map(|sequence| Ok((sequence, self.row(sequence)?))).collect()
+    }
+
+    /// The row of an entry.
+    pub fn row(&self, sequence: u64) -> Result<Vec<u8>, StoreError> {
+        let record = self.record(sequence)?;
+        match record.rows {
+            Some((row, _)) => Ok(row),
+            None => Ok(self.local_part(sequence, &record)?.row),
+        }
+    }
+
+    /// The row of an entry that only the profile's key opens; `None` when it has none.
+    pub fn url_row(&self, sequence: u64, key: &ProfileKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let record = self.record(sequence)?;
+        let sealed = match record.rows {
+            Some((_, url)) => url,
+            None => self.local_part(sequence, &record)?.url,
+        };
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        self.local.open_url(key.url(), sequence, &sealed).map(Some).ok_or(StoreError::WrongKey)
+    }
+
+    /// The age file of an exhibit, as it lies in the store.
+    pub fn exhibit_age(&self, number: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+        let sequence = self.catalogue.exhibit(number)?.ok_or(StoreError::NoSuchExhibit { number })?;
+        let (segment, frame) = self.frame(sequence, &self.record(sequence)?)?;
+        Ok(Box::new(frame.exhibit(&segment)?))
+    }
+
+    /// The audit path of an entry in the log of `size` entries (RFC 6962 section 2.1.1).
+    pub fn inclusion_proof(&self, sequence: u64, size: u64) -> Result<Vec<Hash>, StoreError> {
+        log::inclusion_proof(sequence, size, &mut |level, index| self.catalogue.node(level, index))?
+            .ok_or(StoreError::NoSuchEntry { sequence })
+    }
+
+    fn record(&self, sequence: u64) -> Result<Record, StoreError> {
+        self.catalogue.record(sequence)?.ok_or(StoreError::NoSuchEntry { sequence })
+    }
+
+    fn local_part(&self, sequence: u64, record: &Record) -> Result<Local, StoreError> {
+        let (segment, frame) = self.frame(sequence, record)?;
+        let sealed = frame.local(&segment)?;
+        self.local
+            .open(&frame.context(), &sealed)
+            .ok_or_else(|| StoreError::damaged(format!("entry {sequence}: its local part does not open")))
+    }
+
+    fn frame(&self, sequence: u64, record: &Record) -> Result<(Segment, Frame), StoreError> {
+        let broken = || StoreError::damaged(format!("entry {sequence} is not in its place"));
+        let segment = Segment::open(&self.layout, record.place.segment)?.ok_or_else(broken)?;
+        let frame = Frame::read(&segment, record.place.offset).map_err(|_| broken())?;
+        if frame.entry.sequence != sequence {
+            return Err(broken());
+        }
+        Ok((segment, frame))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.jobs.send(Job::Close);
+        let thread = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Silent;
+
+impl StoreEvents for Silent {
+    fn event(&self, _: &str) {}
+}
+
+/// A draft of the store's own: nothing in it but a row.
+fn internal(row: serde_json::Value) -> Draft {
+    Draft {
+        kind: Kind::Init,
+        mandate: None,
+        session: None,
+        exhibit: None,
+        commitments: Vec::new(),
+        private: None,
+        row: row.to_string().into_bytes(),
+        url_row: None,
+        state: Vec::new(),
+    }
+}
+
+fn signing_key(layout: &Layout, key: &WorkstationKey) -> Result<SigningKey, StoreError> {
+    let sealed = read_small(&layout.log_key())?;
+    let seed = Cipher::new(&key.subkey("log-key")).open(&layout.facts.id, &sealed).map(Zeroizing::new);
+    let seed = seed.ok_or(StoreError::WrongKey)?;
+    let seed = <&[u8; 32]>::try_from(seed.as_slice()).map_err(|_| StoreError::WrongKey)?;
+    Ok(SigningKey::from_bytes(seed))
+}
+
+/// Digests of the files that entry 0 binds to the log.
+pub(crate) fn bound(layout: &Layout, allowed_signers: &[u8]) -> Result<Vec<(String, [u8; 32])>, StoreError> {
+    let sha256 = |bytes: &[u8]| -> [u8; 32] { Sha256::digest(bytes).into() };
+    Ok(vec![
+        ("allowed-signers".to_owned(), sha256(allowed_signers)),
+        ("log-vkey".to_owned(), sha256(&read_small(&layout.log_vkey())?)),
+        ("store".to_owned(), sha256(layout.facts.encode().as_bytes())),
+    ])
+}
+
+/// Entry 0 binds the files that lie here.
+fn check_bound(layout: &Layout, allowed_signers: &[u8]) -> Result<(), StoreError> {
+    let missing = || StoreError::damaged("entry 0 is missing or broken");
+    let segment = Segment::open(layout, 0)?.ok_or_else(missing)?;
+    let frame = Frame::read(&segment, crate::segment::SEGMENT_HEADER_BYTES).map_err(|_| missing())?;
+    let bound = bound(layout, allowed_signers)?;
+    match unbound(&frame, &bound) {
+        None => Ok(()),
+        Some(name) => Err(StoreError::damaged(format!("{name} is not what entry 0 of the log was made with"))),
+    }
+}
+
+/// The first file that is not what entry 0 says.
+pub(crate) fn unbound<'a>(frame: &Frame, bound: &'a [(String, [u8; 32])]) -> Option<&'a str> {
+    if frame.entry.kind != Kind::Init {
+        return bound.first().map(|(name, _)| name.as_str());
+    }
+    bound.iter().find(|file| !frame.entry.digests.contains(file)).map(|(name, _)| name.as_str())
+}

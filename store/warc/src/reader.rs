@@ -1,0 +1,123 @@
+//! Reading records from gzip members (or plain text), with limits on hostile input.
+
+use std::io::{BufRead, BufReader, Read};
+
+use flate2::bufread::GzDecoder;
+
+use crate::WarcError;
+
+/// Longest record header, in bytes.
+const HEAD_BYTES: usize = 256 * 1024;
+
+/// Header of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Fields in order, names as written.
+    pub fields: Vec<(String, String)>,
+    /// `Content-Length`.
+    pub length: u64,
+}
+
+impl RecordHead {
+    /// First value of a field, any letter case.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads one record after the other from a gzip-compressed WARC file.
+pub struct WarcReader<R: Read> {
+    source: Option<BufReader<R>>,
+    record: u64,
+}
+
+/// The block of the record just read, streamed.
+pub struct Block<'r> {
+    reader: &'r mut dyn Read,
+    left: u64,
+}
+
+impl Read for Block<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let read = self.reader.read(&mut buffer[..most])?;
+        if read == 0 {
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the block ends early"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+impl<R: Read> WarcReader<R> {
+    /// A reader at the start of a file.
+    pub fn new(source: R) -> Self {
+        Self { source: Some(BufReader::new(source)), record: 0 }
+    }
+
+    /// Reads the next record and hands its header and block to `visit`; `None` at the end of the
+    /// file. What `visit` leaves of the block is read and thrown away.
+    pub fn next<T>(&mut self, visit: impl FnOnce(&RecordHead, &mut Block<'_>) -> Result<T, WarcError>) -> Result<Option<T>, WarcError> {
+        let Some(mut source) = self.source.take() else { return Ok(None) };
+        if source.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        self.record += 1;
+        let mut member = BufReader::new(GzDecoder::new(source));
+        let head = self.head(&mut member)?;
+        let mut block = Block { reader: &mut member, left: head.length };
+        let result = visit(&head, &mut block)?;
+        std::io::copy(&mut block, &mut std::io::sink())?;
+        let mut end = Vec::new();
+        (&mut member).take(5).read_to_end(&mut end)?;
+        if end != b"\r\n\r\n" {
+            return Err(self.malformed("the block is not followed by two line breaks and the end of its gzip member"));
+        }
+        self.source = Some(member.into_inner().into_inner());
+        Ok(Some(result))
+    }
+
+    fn malformed(&self, reason: impl Into<String>) -> WarcError {
+        WarcError::Malformed { record: self.record, reason: reason.into() }
+    }
+
+    fn head(&self, member: &mut impl BufRead) -> Result<RecordHead, WarcError> {
+        let mut left = HEAD_BYTES;
+        let version = self.line(member, &mut left)?;
+        if version != "WARC/1.1" && version != "WARC/1.0" {
+            return Err(self.malformed("it does not begin with WARC/1.1"));
+        }
+        let mut fields: Vec<(String, String)> = Vec::new();
+        loop {
+            let line = self.line(member, &mut left)?;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(|| self.malformed("a header line has no colon"))?;
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                return Err(self.malformed("a header field has no proper name"));
+            }
+            fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+        let mut lengths = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = match (lengths.next(), lengths.next()) {
+            (Some((_, value)), None) => value.parse().map_err(|_| self.malformed("Content-Length is no number"))?,
+            _ => return Err(self.malformed("Content-Length is missing or repeated")),
+        };
+        Ok(RecordHead { fields, length })
+    }
+
+    fn line(&self, member: &mut impl BufRead, left: &mut usize) -> Result<String, WarcError> {
+        let mut bytes = Vec::new();
+        let read = member.take(*left as u64).read_until(b'\n', &mut bytes)?;
+        *left -= read;
+        if !bytes.ends_with(b"\r\n") {
+            return Err(self.malformed(if *left == 0 { "the header is longer than 256 KiB" } else { "a header line does not end in CR LF" }));
+        }
+        bytes.truncate(bytes.len() - 2);
+        String::from_utf8(bytes).map_err(|_| self.malformed("the header is not UTF-8"))
+    }
+}

@@ -1,0 +1,181 @@
+//! Writing records, each a gzip member of its own (WARC 1.1, annex D).
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::records::{Info, RefersTo, Response};
+use crate::{WarcError, new_record_id, sha256_label};
+
+/// Writes records to `W`.
+pub struct WarcWriter<W: Write> {
+    out: W,
+}
+
+/// Header fields of one record, in order.
+type Fields = Vec<(&'static str, String)>;
+
+impl<W: Write> WarcWriter<W> {
+    /// A writer at the start of a file.
+    pub fn new(out: W) -> Self {
+        Self { out }
+    }
+
+    /// The stream below, after the last record.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// `warcinfo` (§6.2); gives its record id.
+    pub fn warcinfo(&mut self, date: Timestamp, info: &Info) -> Result<String, WarcError> {
+        let mut fields = vec![
+            ("software".to_owned(), info.software.clone()),
+            ("format".to_owned(), "WARC File Format 1.1".to_owned()),
+            ("operator".to_owned(), info.operator.clone()),
+        ];
+        fields.extend(info.extra.iter().cloned());
+        let id = new_record_id();
+        let mut head = base("warcinfo", &id, date);
+        if let Some(name) = &info.filename {
+            head.push(("WARC-Filename", name.clone()));
+        }
+        head.push(("Content-Type", "application/warc-fields".into()));
+        self.in_memory(head, &warc_fields(&fields))?;
+        Ok(id)
+    }
+
+    /// `response` (§6.4): the wire's exact bytes, streamed.
+    pub fn response(
+        &mut self,
+        date: Timestamp,
+        info_id: &str,
+        response: &Response<'_>,
+        block: &mut dyn Read,
+        length: u64,
+        sha256: [u8; 32],
+    ) -> Result<(), WarcError> {
+        let mut head = response_fields("response", date, info_id, response);
+        head.push(("WARC-Block-Digest", sha256_label(&sha256)));
+        self.stream(head, block, length)
+    }
+
+    /// `revisit` with the profile identical-payload-digest (§6.7): head only.
+    pub fn revisit(
+        &mut self,
+        date: Timestamp,
+        info_id: &str,
+        response: &Response<'_>,
+        refers: &RefersTo<'_>,
+        head_bytes: &[u8],
+    ) -> Result<(), WarcError> {
+        let mut head = response_fields("revisit", date, info_id, response);
+        head.push(("WARC-Profile", "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest".into()));
+        head.push(("WARC-Refers-To", refers.record_id.to_owned()));
+        head.push(("WARC-Refers-To-Target-URI", refers.url.to_owned()));
+        head.push(("WARC-Refers-To-Date", refers.date.to_owned()));
+        head.push(("Vigie-Refers-To-Exhibit", refers.exhibit.to_string()));
+        self.in_memory(head, head_bytes)
+    }
+
+    /// `request` (§6.5), concurrent to a response.
+    pub fn request(&mut self, date: Timestamp, info_id: &str, url: &str, response_id: &str, block: &[u8]) -> Result<(), WarcError> {
+        let mut head = base("request", &new_record_id(), date);
+        head.push(("WARC-Target-URI", url.to_owned()));
+        head.push(("WARC-Concurrent-To", response_id.to_owned()));
+        head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
+        head.push(("Content-Type", "application/http;msgtype=request".into()));
+        self.in_memory(head, block)
+    }
+
+    /// `metadata` (§6.6) as `application/warc-fields`, concurrent to a response when there is one.
+    pub fn metadata(
+        &mut self,
+        date: Timestamp,
+        info_id: &str,
+        url: Option<&str>,
+        concurrent_to: Option<&str>,
+        fields: &[(String, String)],
+    ) -> Result<(), WarcError> {
+        let mut head = base("metadata", &new_record_id(), date);
+        if let Some(url) = url {
+            head.push(("WARC-Target-URI", url.to_owned()));
+        }
+        if let Some(id) = concurrent_to {
+            head.push(("WARC-Concurrent-To", id.to_owned()));
+        }
+        head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
+        head.push(("Content-Type", "application/warc-fields".into()));
+        self.in_memory(head, &warc_fields(fields))
+    }
+
+    /// `resource` (§6.3): payload and block are the same.
+    pub fn resource(&mut self, date: Timestamp, info_id: &str, url: &str, content_type: &str, block: &[u8]) -> Result<(), WarcError> {
+        let mut head = base("resource", &new_record_id(), date);
+        head.push(("WARC-Target-URI", url.to_owned()));
+        head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
+        head.push(("WARC-Payload-Digest", sha256_label(&Sha256::digest(block).into())));
+        head.push(("Content-Type", content_type.to_owned()));
+        self.in_memory(head, block)
+    }
+
+    fn in_memory(&mut self, mut head: Fields, block: &[u8]) -> Result<(), WarcError> {
+        head.push(("WARC-Block-Digest", sha256_label(&Sha256::digest(block).into())));
+        self.stream(head, &mut &block[..], block.len() as u64)
+    }
+
+    fn stream(&mut self, head: Fields, block: &mut dyn Read, length: u64) -> Result<(), WarcError> {
+        let mut text = String::from("WARC/1.1\r\n");
+        for (name, value) in head {
+            // A header value is one line: a line break inside would forge a field.
+            let value: String = value.chars().filter(|c| !c.is_control()).collect();
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+        let mut member = GzEncoder::new(&mut self.out, Compression::fast());
+        member.write_all(text.as_bytes())?;
+        let found = std::io::copy(&mut block.take(length), &mut member)?;
+        if found != length {
+            return Err(WarcError::Length { announced: length, found });
+        }
+        member.write_all(b"\r\n\r\n")?;
+        member.finish()?;
+        Ok(())
+    }
+}
+
+fn base(kind: &str, id: &str, date: Timestamp) -> Fields {
+    vec![("WARC-Type", kind.to_owned()), ("WARC-Record-ID", id.to_owned()), ("WARC-Date", date.to_string())]
+}
+
+fn response_fields(kind: &str, date: Timestamp, info_id: &str, response: &Response<'_>) -> Fields {
+    let mut head = base(kind, response.record_id, date);
+    head.push(("WARC-Target-URI", response.url.to_owned()));
+    head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
+    head.push(("Content-Type", "application/http;msgtype=response".into()));
+    if let Some(payload) = &response.payload_sha256 {
+        head.push(("WARC-Payload-Digest", sha256_label(payload)));
+    }
+    if let Some(reason) = response.truncated {
+        head.push(("WARC-Truncated", reason.to_owned()));
+    }
+    for protocol in response.protocols {
+        head.push(("WARC-Protocol", protocol.clone()));
+    }
+    if let Some(suite) = response.cipher_suite {
+        head.push(("WARC-Cipher-Suite", suite.to_owned()));
+    }
+    head
+}
+
+/// `name: value` lines; a value is one line.
+fn warc_fields(fields: &[(String, String)]) -> Vec<u8> {
+    let mut text = String::new();
+    for (name, value) in fields {
+        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.into_bytes()
+}

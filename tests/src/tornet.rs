@@ -1,0 +1,472 @@
+//! A private Tor network on loopback: three directory authorities, five relays (all of them
+//! exits), one tor process with the onion services and, when asked for, a C tor client. Ready in
+//! some ten to twenty seconds; nothing of it reaches beyond this machine.
+//!
+//! It lives as long as its [`TorNet`]. Every tor process also watches its owner by process id
+//! (`__OwningControllerProcess`, tor(1)), so that nothing survives the owner's violent end for
+//! more than some seconds.
+
+mod arti;
+mod control;
+mod dns;
+mod node;
+mod onion;
+mod ports;
+mod socks;
+mod torrc;
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use self::control::Control;
+use self::dns::Dns;
+use self::node::Node;
+pub use self::onion::absent_onion;
+use self::torrc::{Authority, Shared};
+use crate::process::ProcessError;
+
+/// Directory authorities.
+const AUTHORITIES: usize = 3;
+/// Relays that are not authorities.
+const RELAYS: usize = 5;
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// From the start to a consensus that every relay is in.
+const CONSENSUS_LIMIT: Duration = Duration::from_secs(120);
+/// From the consensus to the last service that can be reached.
+const SERVICES_LIMIT: Duration = Duration::from_secs(120);
+/// One attempt to reach a service.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Why the network is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum TorNetError {
+    /// A file or directory of the network.
+    #[error("{action} {path}: {source}")]
+    File {
+        /// What was done.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// A file is not what tor writes.
+    #[error("{path} is not what tor 0.4.8 or newer writes: {why}")]
+    Unexpected {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// tor is not installed.
+    #[error("starting `{program}`: {source}: install Debian's package `tor` (`make setup`)")]
+    Program {
+        /// Program.
+        program: &'static str,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// A tool of tor failed.
+    #[error(transparent)]
+    Tool(#[from] ProcessError),
+    /// Ports, threads, sockets of this machine.
+    #[error("preparing the private Tor network: {0}")]
+    Machine(std::io::Error),
+    /// A tor process ended by itself.
+    #[error("the tor process `{name}` ended by itself with {status}; last lines:{log}")]
+    Died {
+        /// Which.
+        name: String,
+        /// How.
+        status: std::process::ExitStatus,
+        /// Its last lines.
+        log: String,
+    },
+    /// A condition was not met in time.
+    #[error("the private Tor network did not get as far as: {wanted} ({seen}) within {limit:?}; last lines:{log}")]
+    NotReady {
+        /// The condition.
+        wanted: String,
+        /// What was seen last.
+        seen: String,
+        /// The limit.
+        limit: Duration,
+        /// Last lines of the logs that matter.
+        log: String,
+    },
+    /// Two services of one name, or a name that is no plain word.
+    #[error("the service name `{0}` is taken or not made of a-z, 0-9 and `-`: choose another")]
+    ServiceName(String),
+}
+
+impl TorNetError {
+    fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File { action, path: path.to_owned(), source }
+    }
+
+    fn unexpected(path: &Path, why: &str) -> Self {
+        Self::Unexpected { path: path.to_owned(), why: why.to_owned() }
+    }
+}
+
+/// An onion service of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HiddenService {
+    /// Label by which the tests know it: a-z, 0-9, `-`.
+    pub name: String,
+    /// Port under the onion name.
+    pub virtual_port: u16,
+    /// Port on 127.0.0.1 where its server listens (or will).
+    pub local_port: u16,
+}
+
+/// What the network shall have.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Onion services.
+    pub services: Vec<HiddenService>,
+    /// Keep a C tor client with a SOCKS port.
+    pub client_socks: bool,
+    /// Exits resolve `*.test` to 127.0.0.1; otherwise they resolve nothing.
+    pub dns: bool,
+}
+
+/// A running private network.
+#[derive(Debug)]
+pub struct TorNet {
+    // Nodes before the rest: they end first.
+    relays: Vec<Node>,
+    service_node: Node,
+    client: Node,
+    dns: Dns,
+    root: PathBuf,
+    shared: Shared,
+    services: Vec<(HiddenService, String)>,
+    or_ports: Vec<u16>,
+    control_port: u16,
+    socks_port: u16,
+    keep_client: bool,
+}
+
+impl TorNet {
+    /// Starts a network with its state in `dir/tor` (made anew) and waits until every service can
+    /// be reached by a client of the network.
+    ///
+    /// # Errors
+    /// When tor is missing or a step does not come about in time: the error shows the last lines
+    /// of the logs. Nothing is left running.
+    pub fn start(dir: &Path, options: Options) -> Result<Self, TorNetError> {
+        let mut net = Self::launch(dir, options)?;
+        // Before the first consensus, so that no upload goes unheard.
+        let mut control = net.control()?;
+        net.await_consensus()?;
+        let services: Vec<_> = net.services.iter().map(|(service, _)| service.clone()).collect();
+        net.read_onions()?;
+        net.await_published(&mut control, &services)?;
+        net.await_reachable(&services)?;
+        if !net.keep_client {
+            net.client.stop();
+        }
+        Ok(net)
+    }
+
+    /// The onion name of a service.
+    ///
+    /// # Panics
+    /// When the network has no service of that label.
+    pub fn onion(&self, name: &str) -> String {
+        match self.services.iter().find(|(service, _)| service.name == name) {
+            Some((_, onion)) => onion.clone(),
+            None => panic!("the network has no service `{name}`"),
+        }
+    }
+
+    /// Labels, ports and onion names of all services, in the order in which they were asked for.
+    pub fn services(&self) -> &[(HiddenService, String)] {
+        &self.services
+    }
+
+    /// Arti's own configuration for this network (the content of an `arti.toml`), without places
+    /// for state and cache.
+    pub fn arti_toml(&self) -> String {
+        arti::toml(&self.shared.authorities)
+    }
+
+    /// Port of the C tor client on 127.0.0.1, when one was asked for.
+    pub fn socks_port(&self) -> Option<u16> {
+        self.keep_client.then_some(self.socks_port)
+    }
+
+    /// Names that exits have resolved so far, lower case, in order.
+    pub fn dns_queries(&self) -> Vec<String> {
+        self.dns.asked()
+    }
+
+    /// Process ids of everything that runs for this network.
+    pub fn pids(&self) -> Vec<u32> {
+        self.relays.iter().chain([&self.service_node, &self.client]).filter_map(Node::pid).collect()
+    }
+
+    /// OR ports of the relays: with 127.0.0.1, all that a client of this network may contact.
+    pub fn relay_ports(&self) -> &[u16] {
+        &self.or_ports
+    }
+
+    /// Where the state of the network lies while it runs.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Adds an onion service to the running network, waits until it can be reached and gives its
+    /// name.
+    ///
+    /// # Errors
+    /// As [`TorNet::start`].
+    pub fn add_service(&mut self, service: HiddenService) -> Result<String, TorNetError> {
+        self.check_name(&service.name)?;
+        self.services.push((service.clone(), String::new()));
+        self.configure_services()?;
+        if self.client.pid().is_none() {
+            self.client.start()?;
+        }
+        let mut control = self.control()?;
+        self.service_node.reload();
+        let name = service.name.clone();
+        self.read_onions()?;
+        self.await_published(&mut control, std::slice::from_ref(&service))?;
+        self.await_reachable(&[service])?;
+        if !self.keep_client {
+            self.client.stop();
+        }
+        Ok(self.onion(&name))
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), TorNetError> {
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !plain || self.services.iter().any(|(service, _)| service.name == name) {
+            return Err(TorNetError::ServiceName(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Makes keys and configurations and starts every process.
+    fn launch(dir: &Path, options: Options) -> Result<Self, TorNetError> {
+        node::private_dir(dir)?;
+        let root = std::path::absolute(dir).map_err(|e| TorNetError::file("finding", dir, e))?.join("tor");
+        if root.exists() {
+            std::fs::remove_dir_all(&root).map_err(|e| TorNetError::file("removing", &root, e))?;
+        }
+        node::private_dir(&root)?;
+        let dns = Dns::start(options.dns).map_err(TorNetError::Machine)?;
+        let resolv_conf = root.join("resolv.conf");
+        std::fs::write(&resolv_conf, format!("nameserver 127.0.0.1:{}\n", dns.port()))
+            .map_err(|e| TorNetError::file("writing", &resolv_conf, e))?;
+
+        let mut ports = ports::free(2 * (AUTHORITIES + RELAYS) + 2).map_err(TorNetError::Machine)?.into_iter();
+        let mut port = || ports.next().expect("as many ports were asked for as are taken here");
+        let mut relays = Vec::new();
+        let mut making = Vec::new();
+        for i in 0..AUTHORITIES {
+            let (or_port, dir_port) = (port(), port());
+            let node = Node::create(&root, &format!("authority{i}"))?;
+            making.push(move || {
+                // Two RSA keys of 3072 bits and one of 1024: the slow part, hence in parallel.
+                let v3_identity = node.authority_keys(dir_port)?;
+                let relay = node.relay_identity()?;
+                let authority = Authority { name: node.name.clone(), or_port, dir_port, v3_identity, relay };
+                Ok::<_, TorNetError>((node, authority))
+            });
+        }
+        let threads: Vec<_> = making.into_iter().map(std::thread::spawn).collect();
+        let mut authorities = Vec::new();
+        for thread in threads {
+            let made = thread.join().map_err(|_| TorNetError::Machine(std::io::Error::other("making keys panicked")))?;
+            let (node, authority) = made?;
+            relays.push(node);
+            authorities.push(authority);
+        }
+        let shared = Shared { authorities, resolv_conf };
+        for (node, authority) in relays.iter().zip(&shared.authorities) {
+            node.configure(&shared.authority(authority, &node.dir))?;
+        }
+        let mut or_ports: Vec<u16> = shared.authorities.iter().map(|a| a.or_port).collect();
+        for i in 0..RELAYS {
+            let node = Node::create(&root, &format!("relay{i}"))?;
+            let (or_port, dir_port) = (port(), port());
+            or_ports.push(or_port);
+            node.configure(&shared.relay(&node.name, &node.dir, or_port, dir_port))?;
+            relays.push(node);
+        }
+        let (control_port, socks_port) = (port(), port());
+        let service_node = Node::create(&root, "services")?;
+        let client = Node::create(&root, "client")?;
+        client.configure(&shared.client(&client.name, &client.dir, socks_port))?;
+        let mut net = Self {
+            relays,
+            service_node,
+            client,
+            dns,
+            root,
+            shared,
+            services: Vec::new(),
+            or_ports,
+            control_port,
+            socks_port,
+            keep_client: options.client_socks,
+        };
+        for service in options.services {
+            net.check_name(&service.name)?;
+            net.services.push((service, String::new()));
+        }
+        net.configure_services()?;
+        await_vote_phase();
+        for node in &mut net.relays {
+            node.start()?;
+        }
+        net.service_node.start()?;
+        net.client.start()?;
+        Ok(net)
+    }
+
+    fn configure_services(&self) -> Result<(), TorNetError> {
+        let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
+        let node = &self.service_node;
+        node.configure(&self.shared.services(&node.name, &node.dir, self.control_port, &services))
+    }
+
+    /// Waits until the client knows a consensus that lists every relay with every flag.
+    fn await_consensus(&mut self) -> Result<(), TorNetError> {
+        let consensus = self.client.dir.join("cached-microdesc-consensus");
+        let want = AUTHORITIES + RELAYS;
+        self.until("a consensus that lists every relay", CONSENSUS_LIMIT, |_| {
+            let text = std::fs::read_to_string(&consensus).unwrap_or_default();
+            let full = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("s "))
+                .filter(|flags| {
+                    ["Exit", "Guard", "HSDir", "Running", "Valid", "V2Dir"]
+                        .iter()
+                        .all(|want| flags.split(' ').any(|flag| flag == *want))
+                })
+                .count();
+            if full >= want { Ok(()) } else { Err(format!("{full} of {want}")) }
+        })
+    }
+
+    fn control(&mut self) -> Result<Control, TorNetError> {
+        let (port, dir) = (self.control_port, self.service_node.dir.clone());
+        self.until("a control port of the service process", SERVICES_LIMIT, |_| {
+            Control::open(port, &dir).map_err(|e| e.to_string())
+        })
+    }
+
+    /// Waits for the `hostname` file of every service.
+    fn read_onions(&mut self) -> Result<(), TorNetError> {
+        let dir = self.service_node.dir.clone();
+        let names: Vec<String> = self.services.iter().map(|(service, _)| service.name.clone()).collect();
+        let onions = self.until("the names of the onion services", SERVICES_LIMIT, |_| {
+            names
+                .iter()
+                .map(|name| {
+                    std::fs::read_to_string(torrc::service_dir(&dir, name).join("hostname"))
+                        .ok()
+                        .map(|text| text.trim().to_owned())
+                        .filter(|onion| onion.ends_with(".onion"))
+                        .ok_or_else(|| format!("`{name}` has none yet"))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        for (slot, onion) in self.services.iter_mut().zip(onions) {
+            slot.1 = onion;
+        }
+        Ok(())
+    }
+
+    fn await_published(&mut self, control: &mut Control, services: &[HiddenService]) -> Result<(), TorNetError> {
+        let onions: Vec<(String, String)> =
+            services.iter().map(|service| (service.name.clone(), self.onion(&service.name))).collect();
+        self.until("descriptors on every HSDir", SERVICES_LIMIT, |_| {
+            control.hear().map_err(|e| e.to_string())?;
+            // Eight relays are fewer than the places of a descriptor's two replicas in the ring
+            // (rend-spec-v3 [WHERE-HSDESC]): each of them holds it.
+            for (name, onion) in &onions {
+                let holders = control.hsdirs(onion);
+                if holders < AUTHORITIES + RELAYS {
+                    return Err(format!("`{name}` is on {holders}"));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Waits until the client gets through to each service (with nothing listening behind it:
+    /// until the service says so).
+    fn await_reachable(&mut self, services: &[HiddenService]) -> Result<(), TorNetError> {
+        let socks_port = self.socks_port;
+        for service in services {
+            let onion = self.onion(&service.name);
+            let wanted = format!("the service `{}` answering", service.name);
+            self.until(&wanted, SERVICES_LIMIT, |_| {
+                let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, service.local_port)).is_ok();
+                match socks::probe(socks_port, &onion, service.virtual_port, PROBE_LIMIT) {
+                    Ok(socks::CONNECTED) => Ok(()),
+                    // The service itself answered that nothing listens behind it (yet).
+                    Ok(socks::GENERAL_FAILURE | socks::REFUSED) if !listens => Ok(()),
+                    Ok(code) => Err(format!("SOCKS reply {code:#04x}")),
+                    Err(e) => Err(e.to_string()),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a condition until it holds; a tor process that ends is an error at once.
+    fn until<T>(
+        &mut self,
+        wanted: &str,
+        limit: Duration,
+        mut holds: impl FnMut(&Self) -> Result<T, String>,
+    ) -> Result<T, TorNetError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let seen = match holds(self) {
+                Ok(value) => return Ok(value),
+                Err(seen) => seen,
+            };
+            for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
+                if let Some(status) = node.ended() {
+                    return Err(TorNetError::Died { name: node.name.clone(), status, log: node.last_lines() });
+                }
+            }
+            if Instant::now() > deadline {
+                let log = [&self.relays[0], &self.service_node, &self.client].map(Node::last_lines).concat();
+                return Err(TorNetError::NotReady { wanted: wanted.to_owned(), seen, limit, log });
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// Authorities vote 4 s before each full 5 s until there is a consensus, and a relay that misses
+/// that first vote waits 20 s for the next. So the network starts right after such a moment: 4 s
+/// are enough for every relay to publish itself.
+fn await_vote_phase() {
+    const INTERVAL_MS: i64 = 5_000;
+    const JUST_VOTED_MS: i64 = 1_100;
+    let phase = jiff::Timestamp::now().as_millisecond().rem_euclid(INTERVAL_MS);
+    let wait = (JUST_VOTED_MS - phase).rem_euclid(INTERVAL_MS);
+    if wait < INTERVAL_MS - 500 {
+        std::thread::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
+    }
+}
+
+impl Drop for TorNet {
+    fn drop(&mut self) {
+        for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
+            node.stop();
+        }
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}

@@ -1,0 +1,80 @@
+//! As much of tor's control protocol (control-spec.txt) as tells when a service has published.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+/// An authenticated control connection that hears of descriptors.
+#[derive(Debug)]
+pub(super) struct Control {
+    stream: BufReader<TcpStream>,
+    line: Vec<u8>,
+    holders: HashMap<String, BTreeSet<String>>,
+}
+
+impl Control {
+    /// Connects with the cookie of the process' data directory and asks for descriptor events.
+    pub(super) fn open(port: u16, data_dir: &Path) -> std::io::Result<Self> {
+        let cookie = std::fs::read(data_dir.join("control_auth_cookie"))?;
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_millis(100)))?;
+        let mut control = Self { stream: BufReader::new(stream), line: Vec::new(), holders: HashMap::new() };
+        control.send(&format!("AUTHENTICATE {}", data_encoding::HEXUPPER.encode(&cookie)))?;
+        control.send("SETEVENTS HS_DESC")?;
+        Ok(control)
+    }
+
+    fn send(&mut self, command: &str) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
+        for _ in 0..50 {
+            match self.read_line()? {
+                Some(line) if line.starts_with("250 ") => return Ok(()),
+                Some(line) if line.starts_with("650") => self.note(&line),
+                Some(line) => return Err(std::io::Error::other(format!("control port: {line}"))),
+                None => {}
+            }
+        }
+        Err(std::io::Error::other("the control port did not answer in 5 s"))
+    }
+
+    /// A whole line, or nothing when none came within the read timeout.
+    fn read_line(&mut self) -> std::io::Result<Option<String>> {
+        match self.stream.read_until(b'\n', &mut self.line) {
+            Ok(0) => Err(std::io::Error::other("the control port closed")),
+            Ok(_) => {
+                let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
+                self.line.clear();
+                Ok(Some(line))
+            }
+            // The bytes so far stay in `line`.
+            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        // 650 HS_DESC UPLOADED HSAddress AuthType HsDir …
+        let mut words = line.split_whitespace().skip(2);
+        if words.next() != Some("UPLOADED") {
+            return;
+        }
+        if let (Some(address), Some(hsdir)) = (words.next(), words.nth(1)) {
+            self.holders.entry(format!("{address}.onion")).or_default().insert(hsdir.to_owned());
+        }
+    }
+
+    /// Takes in what tor has told since (at most a tenth of a second when it tells nothing).
+    pub(super) fn hear(&mut self) -> std::io::Result<()> {
+        while let Some(line) = self.read_line()? {
+            self.note(&line);
+        }
+        Ok(())
+    }
+
+    /// How many different HSDirs have taken a descriptor of this service.
+    pub(super) fn hsdirs(&self, onion: &str) -> usize {
+        self.holders.get(onion).map_or(0, BTreeSet::len)
+    }
+}
