@@ -148,8 +148,9 @@ impl HeaderSet {
     }
 
     /// The fields of a request, in order. `host` carries the port when it is not the default;
-    /// `secure` says whether content codings that browsers only accept over TLS or on onions
-    /// (br, zstd) are offered.
+    /// `secure` says that the request goes over TLS, where browsers offer the content codings br
+    /// and zstd as well. A field without a value, or with one that holds control characters, is
+    /// left out.
     pub fn compose(
         &self,
         element: Element,
@@ -160,6 +161,10 @@ impl HeaderSet {
         secure: bool,
     ) -> Vec<(String, String)> {
         let lines = self.fields.of(element);
+        // Fetch Metadata goes to trustworthy addresses only (W3C Fetch Metadata §2); Tor Browser
+        // counts onion services among them.
+        let name = host.split(':').next().unwrap_or_default();
+        let trustworthy = secure || name.ends_with(".onion");
         let language = self.languages.get(language).cloned().unwrap_or_else(|| accept_language(language));
         let encodings = if secure { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
         let site = if referer.is_some() { "same-origin" } else { "none" };
@@ -176,6 +181,9 @@ impl HeaderSet {
             .iter()
             .filter_map(|line| {
                 let (name, value) = line.split_once(": ")?;
+                if !trustworthy && name.starts_with("Sec-Fetch-") {
+                    return None;
+                }
                 let value = match fill.iter().find(|(placeholder, _)| *placeholder == value) {
                     // A value that would break the line is left out: it could smuggle a field in.
                     Some((_, filled)) => (*filled).filter(|filled| !filled.contains(char::is_control))?,

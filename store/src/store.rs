@@ -412,7 +412,7 @@ fn internal(row: serde_json::Value) -> Draft {
     }
 }
 
-fn signing_key(layout: &Layout, key: &WorkstationKey) -> Result<SigningKey, StoreError> {
+pub(crate) fn signing_key(layout: &Layout, key: &WorkstationKey) -> Result<SigningKey, StoreError> {
     let sealed = read_small(&layout.log_key())?;
     let seed = Cipher::new(&key.subkey("log-key")).open(&layout.facts.id, &sealed).map(Zeroizing::new);
     let seed = seed.ok_or(StoreError::WrongKey)?;

@@ -253,9 +253,7 @@ fn head(request: &Request) -> Bytes {
 
 /// Why hyper gave up, in the record's words.
 fn why(error: &hyper::Error, tap: &crate::wire::Tap) -> Incomplete {
-    if error.is_parse_too_large() {
-        Incomplete::HeadTooLarge
-    } else if tap.broken() {
+    if tap.broken() {
         Incomplete::StreamBroken
     } else if error.is_incomplete_message() || tap.ended() {
         Incomplete::Disconnected

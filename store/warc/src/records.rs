@@ -1,5 +1,22 @@
 //! What the writer is told about a record.
 
+/// Any record, for the kinds that have no helper of their own on the writer.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// `WARC-Type` (§5.5).
+    pub kind: &'a str,
+    /// `WARC-Record-ID` (§5.2), with its angle brackets.
+    pub record_id: &'a str,
+    /// `WARC-Date` (§5.4).
+    pub date: jiff::Timestamp,
+    /// `Content-Type` (§5.6).
+    pub content_type: &'a str,
+    /// Further fields in order. Those that the writer makes itself (`WARC-Type`,
+    /// `WARC-Record-ID`, `WARC-Date`, `Content-Type`, `Content-Length`, `WARC-Block-Digest`) must
+    /// not be among them.
+    pub fields: &'a [(&'a str, String)],
+}
+
 /// A `warcinfo` record.
 #[derive(Clone, Debug)]
 pub struct Info {
