@@ -14,7 +14,15 @@ use crate::authorize::Element;
 const SHIPPED: &[&str] = &[include_str!("../data/headers/tor-browser-linux-153.toml")];
 
 /// What a field's value may stand for; it is then the whole value.
-const PLACEHOLDERS: [&str; 7] = ["{host}", "{user_agent}", "{language}", "{encodings}", "{referer}", "{cookie}", "{site}"];
+const PLACEHOLDERS: [&str; 7] = [
+    "{host}",
+    "{user_agent}",
+    "{language}",
+    "{encodings}",
+    "{referer}",
+    "{cookie}",
+    "{site}",
+];
 
 /// A header set.
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +56,14 @@ struct Fields {
 
 impl Fields {
     fn lists(&self) -> [&[String]; 6] {
-        [&self.page, &self.frame, &self.stylesheet, &self.font, &self.image, &self.other]
+        [
+            &self.page,
+            &self.frame,
+            &self.stylesheet,
+            &self.font,
+            &self.image,
+            &self.other,
+        ]
     }
 
     fn of(&self, element: Element) -> &[String] {
@@ -91,19 +106,32 @@ impl HeaderSet {
         if set.expires <= set.recorded {
             return Err("expires must lie after recorded".to_owned());
         }
-        if set.fields.lists().iter().any(|list| list.first().map(String::as_str) != Some("Host: {host}")) {
+        if set
+            .fields
+            .lists()
+            .iter()
+            .any(|list| list.first().map(String::as_str) != Some("Host: {host}"))
+        {
             return Err("each list begins with \"Host: {host}\"".to_owned());
         }
         for field in set.fields.lists().into_iter().flatten() {
             let sound = field.split_once(": ").is_some_and(|(name, value)| {
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && !value.contains(char::is_control)
+                !name.is_empty()
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                    && !value.contains(char::is_control)
             });
             if !sound {
                 return Err(format!("{field:?} is no header field"));
             }
             let known = |value: &str| PLACEHOLDERS.contains(&value) || !value.contains(['{', '}']);
-            if !field.split_once(": ").is_some_and(|(_, value)| known(value)) {
-                return Err(format!("{field:?} has an unknown placeholder; known: {}", PLACEHOLDERS.join(" ")));
+            if !field
+                .split_once(": ")
+                .is_some_and(|(_, value)| known(value))
+            {
+                return Err(format!(
+                    "{field:?} has an unknown placeholder; known: {}",
+                    PLACEHOLDERS.join(" ")
+                ));
             }
         }
         Ok(set)
@@ -113,7 +141,10 @@ impl HeaderSet {
     pub fn all() -> &'static [Self] {
         static READ: OnceLock<Vec<HeaderSet>> = OnceLock::new();
         READ.get_or_init(|| {
-            SHIPPED.iter().map(|text| Self::parse(text).expect("the shipped data files are read by a test")).collect()
+            SHIPPED
+                .iter()
+                .map(|text| Self::parse(text).expect("the shipped data files are read by a test"))
+                .collect()
         })
     }
 
@@ -165,9 +196,21 @@ impl HeaderSet {
         // counts onion services among them.
         let name = host.split(':').next().unwrap_or_default();
         let trustworthy = secure || name.ends_with(".onion");
-        let language = self.languages.get(language).cloned().unwrap_or_else(|| accept_language(language));
-        let encodings = if secure { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
-        let site = if referer.is_some() { "same-origin" } else { "none" };
+        let language = self
+            .languages
+            .get(language)
+            .cloned()
+            .unwrap_or_else(|| accept_language(language));
+        let encodings = if secure {
+            "gzip, deflate, br, zstd"
+        } else {
+            "gzip, deflate"
+        };
+        let site = if referer.is_some() {
+            "same-origin"
+        } else {
+            "none"
+        };
         let fill = [
             ("{host}", Some(host)),
             ("{user_agent}", Some(self.user_agent.as_str())),
@@ -186,7 +229,9 @@ impl HeaderSet {
                 }
                 let value = match fill.iter().find(|(placeholder, _)| *placeholder == value) {
                     // A value that would break the line is left out: it could smuggle a field in.
-                    Some((_, filled)) => (*filled).filter(|filled| !filled.contains(char::is_control))?,
+                    Some((_, filled)) => {
+                        (*filled).filter(|filled| !filled.contains(char::is_control))?
+                    }
                     None => value,
                 };
                 Some((name.to_owned(), value.to_owned()))

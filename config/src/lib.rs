@@ -6,6 +6,7 @@
 //! the one place that turns all of them and a time into permission.
 
 pub mod authorize;
+mod document;
 pub mod headers;
 pub mod legal;
 pub mod limits;
@@ -16,7 +17,6 @@ pub mod refusal;
 pub mod revocation;
 pub mod signers;
 pub mod target;
-mod document;
 
 /// SHA-256 of a document's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

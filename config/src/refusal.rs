@@ -23,7 +23,9 @@ pub enum Refusal {
         until: String,
     },
     /// Revoked, or opposed by the prosecutor.
-    #[error("the mandate {mandate} was stopped ({kind}) from {from}: {reason}; end the work and ask the authority")]
+    #[error(
+        "the mandate {mandate} was stopped ({kind}) from {from}: {reason}; end the work and ask the authority"
+    )]
     Revoked {
         /// Mandate id.
         mandate: String,
@@ -35,13 +37,17 @@ pub enum Refusal {
         reason: String,
     },
     /// No revocation list, or one older than the mandate allows.
-    #[error("no revocation list of the last {days} days is in the store: take in a fresh one with vigie mandate revoke FILE")]
+    #[error(
+        "no revocation list of the last {days} days is in the store: take in a fresh one with vigie mandate revoke FILE"
+    )]
     RevocationsStale {
         /// Most days that a list may be old.
         days: u32,
     },
     /// The prosecutor's non-opposition runs from a later date.
-    #[error("the prosecutor's non-opposition to mandate {mandate} runs from {from}: wait until then")]
+    #[error(
+        "the prosecutor's non-opposition to mandate {mandate} runs from {from}: wait until then"
+    )]
     BeforeNonOpposition {
         /// Mandate id.
         mandate: String,
@@ -101,16 +107,22 @@ pub enum Refusal {
         address: String,
     },
     /// The path is outside the target's scope.
-    #[error("the path lies outside what the mandate includes for target {target}: leave it, or ask the authority to include it")]
+    #[error(
+        "the path lies outside what the mandate includes for target {target}: leave it, or ask the authority to include it"
+    )]
     PathExcluded {
         /// Label.
         target: String,
     },
     /// From TLS to plain HTTP.
-    #[error("the address leads from HTTPS or an onion service to plain HTTP, where anyone could alter the page: leave it")]
+    #[error(
+        "the address leads from HTTPS or an onion service to plain HTTP, where anyone could alter the page: leave it"
+    )]
     Downgrade,
     /// Too many links from an entry point.
-    #[error("the page lies {depth} links from an entry point and the mandate permits {limit}: leave it, or ask the authority for a greater depth")]
+    #[error(
+        "the page lies {depth} links from an entry point and the mandate permits {limit}: leave it, or ask the authority for a greater depth"
+    )]
     Depth {
         /// Links.
         depth: u32,
@@ -118,7 +130,9 @@ pub enum Refusal {
         limit: u32,
     },
     /// The media policy withholds this class.
-    #[error("the mandate's media policy withholds this class of element ({0}): leave it, or ask the authority to permit it")]
+    #[error(
+        "the mandate's media policy withholds this class of element ({0}): leave it, or ask the authority to permit it"
+    )]
     Withheld(Element),
 }
 

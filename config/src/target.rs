@@ -66,7 +66,9 @@ pub enum UrlRefusal {
     #[error("the address is longer than 16 KiB: shorten it or leave the page out")]
     TooLong,
     /// Backslash, white space or control character.
-    #[error("the address holds a backslash, white space or control character, or two programs read it differently: write it percent-encoded and in full")]
+    #[error(
+        "the address holds a backslash, white space or control character, or two programs read it differently: write it percent-encoded and in full"
+    )]
     Ambiguous,
     /// Not `http://` or `https://`.
     #[error("the address does not begin with http:// or https://: only these are asked")]
@@ -81,7 +83,9 @@ pub enum UrlRefusal {
     #[error(transparent)]
     Host(#[from] HostRefusal),
     /// The path hides something (NUL, endless encoding).
-    #[error("the path of the address is encoded so that servers read it differently: write it plainly")]
+    #[error(
+        "the path of the address is encoded so that servers read it differently: write it plainly"
+    )]
     Path,
 }
 
@@ -136,7 +140,13 @@ impl TargetUrl {
         if canonical.len() > URL_BYTES {
             return Err(UrlRefusal::TooLong);
         }
-        let parsed = Self { text: canonical, scheme, host, port, path_at };
+        let parsed = Self {
+            text: canonical,
+            scheme,
+            host,
+            port,
+            path_at,
+        };
         path::readings(parsed.path()).ok_or(UrlRefusal::Path)?;
         Ok(parsed)
     }
@@ -183,7 +193,11 @@ fn scheme(text: &str) -> Result<(Scheme, &str), UrlRefusal> {
             && head.to_ascii_lowercase() == format!("{name}://")
         {
             let rest = &text[name.len() + 3..];
-            return if rest.starts_with('/') { Err(UrlRefusal::Ambiguous) } else { Ok((scheme, rest)) };
+            return if rest.starts_with('/') {
+                Err(UrlRefusal::Ambiguous)
+            } else {
+                Ok((scheme, rest))
+            };
         }
     }
     Err(UrlRefusal::Scheme)
@@ -263,9 +277,15 @@ impl Target {
     }
     /// The path is included at every reading and excluded at none.
     pub(crate) fn permits_path(&self, url: &TargetUrl) -> bool {
-        let Some(readings) = path::readings(url.path()) else { return false };
-        readings.iter().all(|reading| self.include.iter().any(|pattern| pattern.includes(reading)))
-            && !readings.iter().any(|reading| self.exclude.iter().any(|pattern| pattern.excludes(reading)))
+        let Some(readings) = path::readings(url.path()) else {
+            return false;
+        };
+        readings
+            .iter()
+            .all(|reading| self.include.iter().any(|pattern| pattern.includes(reading)))
+            && !readings
+                .iter()
+                .any(|reading| self.exclude.iter().any(|pattern| pattern.excludes(reading)))
     }
 }
 

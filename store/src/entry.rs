@@ -146,7 +146,7 @@ impl Entry {
         if boot.is_empty() || boot.len() > 64 || !boot.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(EntryError("boot is not 1 to 64 letters, digits or '-'"));
         }
-        if !(0..=9999).contains(&self.stamp.wall.to_zoned(TimeZone::UTC).year()) {
+        if !(0..=9999).contains(&TimeZone::UTC.to_datetime(self.stamp.wall).year()) {
             return Err(EntryError("the year is not 0000 to 9999"));
         }
         if self.exhibit.is_some() != self.age.is_some() || self.exhibit.is_some() != (self.kind == Kind::Exhibit) {
@@ -179,7 +179,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// `YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ`, always nine digits after the point.
 fn time(wall: Timestamp) -> String {
-    let utc = wall.to_zoned(TimeZone::UTC);
+    let utc = TimeZone::UTC.to_datetime(wall);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z",
         utc.year(),

@@ -145,7 +145,7 @@ impl Cipher {
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(std::io::Error::from)
+        .map_err(|e| std::io::Error::other(e.to_string()))
         .trying(|| "asking the system for random bytes".into())?;
     Ok(bytes)
 }

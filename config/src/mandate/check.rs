@@ -2,17 +2,17 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, Time};
+use jiff::civil::Time;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use ssh_key::PublicKey;
 use toml::Spanned;
-use toml::value::Datetime;
 
-use super::document::{AgentTable, Document, HoursTable, LimitsTable, RecipientsTable, TargetTable};
-use super::{Agent, Information, Mandate, Recipients};
+use super::document::{AgentTable, Document, HoursTable, LimitsTable, TargetTable};
+use super::recipients::recipients;
+use super::values::{Checked, date, distinct, label, line, utc};
+use super::{Agent, Information, Mandate};
 use crate::Sha256Digest;
-use crate::document::{Complaint, Source};
+use crate::document::Source;
 use crate::legal;
 use crate::limits::{Hours, Limits};
 use crate::target::{Host, PathPattern, Scheme, Target, TargetUrl, TlsPolicy, Validity};
@@ -21,8 +21,6 @@ const FORMAT: &str = "vigie-mandate/1";
 /// Most exchanges at once that a mandate may allow.
 const CONCURRENCY: u32 = 64;
 
-type Checked<T> = Result<T, Complaint>;
-
 /// Reads and checks a mandate's document.
 pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
     let source = Source::new(bytes)?;
@@ -30,27 +28,51 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
     if document.format.get_ref() != FORMAT {
         return Err(source.at(&document.format, format!("format must be {FORMAT:?}")));
     }
-    for id in [&document.id, &document.case].into_iter().chain(&document.renews) {
+    for id in [&document.id, &document.case]
+        .into_iter()
+        .chain(&document.renews)
+    {
         label(&source, id, "an id")?;
     }
-    for text in [&document.title, &document.authority.name, &document.authority.principal, &document.authority.prosecutor_reference] {
+    for text in [
+        &document.title,
+        &document.authority.name,
+        &document.authority.principal,
+        &document.authority.prosecutor_reference,
+    ] {
         line(&source, text)?;
     }
-    if document.renews.as_ref().is_some_and(|renews| renews.get_ref() == document.id.get_ref()) {
+    if document
+        .renews
+        .as_ref()
+        .is_some_and(|renews| renews.get_ref() == document.id.get_ref())
+    {
         return Err(source.at(&document.id, "a mandate cannot renew itself"));
     }
-    let validity = Validity { from: utc(&source, &document.validity.from)?, until: utc(&source, &document.validity.until)? };
+    let validity = Validity {
+        from: utc(&source, &document.validity.from)?,
+        until: utc(&source, &document.validity.until)?,
+    };
     if validity.until <= validity.from {
-        return Err(source.at(&document.validity.until, "validity.until must lie after validity.from"));
+        return Err(source.at(
+            &document.validity.until,
+            "validity.until must lie after validity.from",
+        ));
     }
     let days = *document.validity.revocations_max_age_days.get_ref();
     if !(1..=366).contains(&days) {
-        return Err(source.at(&document.validity.revocations_max_age_days, "revocations_max_age_days must be 1 to 366"));
+        return Err(source.at(
+            &document.validity.revocations_max_age_days,
+            "revocations_max_age_days must be 1 to 366",
+        ));
     }
     let information = legal_basis(&source, &document)?;
     let keep_until = date(&source, &document.retention.keep_until)?;
     if keep_until < validity.until.to_zoned_datetime(TimeZone::UTC).date() {
-        return Err(source.at(&document.retention.keep_until, "keep_until must not lie before the end of the mandate"));
+        return Err(source.at(
+            &document.retention.keep_until,
+            "keep_until must not lie before the end of the mandate",
+        ));
     }
     for name in &document.pseudonyms.get_ref()[..] {
         line(&source, name)?;
@@ -81,7 +103,12 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
         validity,
         revocations_max_age_days: days,
         keep_until,
-        sharing: document.sharing.partners.into_iter().map(Spanned::into_inner).collect(),
+        sharing: document
+            .sharing
+            .partners
+            .into_iter()
+            .map(Spanned::into_inner)
+            .collect(),
     })
 }
 
@@ -90,33 +117,76 @@ fn legal_basis(source: &Source<'_>, document: &Document) -> Checked<Option<Infor
     let id = &document.legal_basis;
     let basis = legal::find(id.get_ref()).ok_or_else(|| {
         let known: Vec<&str> = legal::all().iter().map(|basis| basis.id.as_str()).collect();
-        source.at(id, format!("no such legal basis in this build; known: {}", known.join(", ")))
+        source.at(
+            id,
+            format!(
+                "no such legal basis in this build; known: {}",
+                known.join(", ")
+            ),
+        )
     })?;
     for action in document.actions.get_ref() {
         if !basis.actions.contains(action.get_ref()) {
-            return Err(source.at(action, format!("{} cannot support the action {}", basis.id, action.get_ref())));
+            return Err(source.at(
+                action,
+                format!(
+                    "{} cannot support the action {}",
+                    basis.id,
+                    action.get_ref()
+                ),
+            ));
         }
     }
     for offence in document.offences.get_ref() {
-        if !basis.offence.iter().any(|known| known.id == *offence.get_ref()) {
-            return Err(source.at(offence, format!("{} does not serve the offence {:?}", basis.id, offence.get_ref())));
+        if !basis
+            .offence
+            .iter()
+            .any(|known| known.id == *offence.get_ref())
+        {
+            return Err(source.at(
+                offence,
+                format!(
+                    "{} does not serve the offence {:?}",
+                    basis.id,
+                    offence.get_ref()
+                ),
+            ));
         }
     }
     let Some(information) = &document.information else {
         return if basis.information_required || basis.non_opposition_required {
-            Err(source.at(id, format!("{} asks for proof that the prosecutor was informed: add [information]", basis.id)))
+            Err(source.at(
+                id,
+                format!(
+                    "{} asks for proof that the prosecutor was informed: add [information]",
+                    basis.id
+                ),
+            ))
         } else {
             Ok(None)
         };
     };
-    let digest = data_encoding::HEXLOWER.decode(information.document_sha256.get_ref().as_bytes()).ok();
+    let digest = data_encoding::HEXLOWER
+        .decode(information.document_sha256.get_ref().as_bytes())
+        .ok();
     let digest: [u8; 32] = digest
         .and_then(|digest| digest.try_into().ok())
-        .ok_or_else(|| source.at(&information.document_sha256, "document_sha256 must be 64 lower-case hex digits"))?;
+        .ok_or_else(|| {
+            source.at(
+                &information.document_sha256,
+                "document_sha256 must be 64 lower-case hex digits",
+            )
+        })?;
     let informed = date(source, &information.date)?;
     let non_opposition = match &information.non_opposition {
         None if basis.non_opposition_required => {
-            return Err(source.at(&information.date, format!("{} asks that the prosecutor does not oppose: add non_opposition", basis.id)));
+            return Err(source.at(
+                &information.date,
+                format!(
+                    "{} asks that the prosecutor does not oppose: add non_opposition",
+                    basis.id
+                ),
+            ));
         }
         None => None,
         Some(value) => {
@@ -127,7 +197,11 @@ fn legal_basis(source: &Source<'_>, document: &Document) -> Checked<Option<Infor
             Some(from)
         }
     };
-    Ok(Some(Information { document: Sha256Digest(digest), date: informed, non_opposition }))
+    Ok(Some(Information {
+        document: Sha256Digest(digest),
+        date: informed,
+        non_opposition,
+    }))
 }
 
 fn agents(source: &Source<'_>, tables: &Spanned<Vec<AgentTable>>) -> Checked<Vec<Agent>> {
@@ -143,15 +217,26 @@ fn agents(source: &Source<'_>, tables: &Spanned<Vec<AgentTable>>) -> Checked<Vec
         }
         let key = PublicKey::from_openssh(table.key.get_ref())
             .map_err(|e| source.at(&table.key, format!("key is no OpenSSH public key ({e})")))?;
-        if found.iter().any(|agent| agent.key.key_data() == key.key_data()) {
+        if found
+            .iter()
+            .any(|agent| agent.key.key_data() == key.key_data())
+        {
             return Err(source.at(&table.key, "two agents have this key"));
         }
         let habilitated_from = date(source, &table.habilitated_from)?;
         let habilitated_until = date(source, &table.habilitated_until)?;
         if habilitated_until < habilitated_from {
-            return Err(source.at(&table.habilitated_until, "habilitated_until lies before habilitated_from"));
+            return Err(source.at(
+                &table.habilitated_until,
+                "habilitated_until lies before habilitated_from",
+            ));
         }
-        found.push(Agent { code: table.code.get_ref().clone(), key, habilitated_from, habilitated_until });
+        found.push(Agent {
+            code: table.code.get_ref().clone(),
+            key,
+            habilitated_from,
+            habilitated_until,
+        });
     }
     Ok(found)
 }
@@ -168,8 +253,13 @@ fn targets(source: &Source<'_>, tables: &Spanned<Vec<TargetTable>>) -> Checked<V
             return Err(source.at(&table.name, "two targets have this name"));
         }
         let target = target(source, table)?;
-        if found.iter().any(|other| other.host == target.host && other.port == target.port && other.scheme == target.scheme) {
-            return Err(source.at(&table.host, "two targets have this scheme, host and port: join them"));
+        if found.iter().any(|other| {
+            other.host == target.host && other.port == target.port && other.scheme == target.scheme
+        }) {
+            return Err(source.at(
+                &table.host,
+                "two targets have this scheme, host and port: join them",
+            ));
         }
         found.push(target);
     }
@@ -177,9 +267,14 @@ fn targets(source: &Source<'_>, tables: &Spanned<Vec<TargetTable>>) -> Checked<V
 }
 
 fn target(source: &Source<'_>, table: &TargetTable) -> Checked<Target> {
-    let host = Host::parse(table.host.get_ref()).map_err(|e| source.at(&table.host, e.to_string()))?;
+    let host =
+        Host::parse(table.host.get_ref()).map_err(|e| source.at(&table.host, e.to_string()))?;
     let onion = matches!(host, Host::Onion(_));
-    let scheme = match table.scheme.as_ref().map(|scheme| (scheme, scheme.get_ref().as_str())) {
+    let scheme = match table
+        .scheme
+        .as_ref()
+        .map(|scheme| (scheme, scheme.get_ref().as_str()))
+    {
         None if onion => Scheme::Http,
         None => Scheme::Https,
         Some((_, "http")) => Scheme::Http,
@@ -188,33 +283,70 @@ fn target(source: &Source<'_>, table: &TargetTable) -> Checked<Target> {
     };
     let port = match &table.port {
         None => scheme.default_port(),
-        Some(port) if *port.get_ref() == 0 => return Err(source.at(port, "port must be 1 to 65535")),
+        Some(port) if *port.get_ref() == 0 => {
+            return Err(source.at(port, "port must be 1 to 65535"));
+        }
         Some(port) => *port.get_ref(),
     };
     let tls = match table.tls.as_ref().map(|tls| (tls, tls.get_ref().as_str())) {
         None | Some((_, "strict")) => TlsPolicy::Strict,
         Some((_, "record-invalid")) if scheme == Scheme::Https => TlsPolicy::RecordInvalid,
-        Some((tls, "record-invalid")) => return Err(source.at(tls, "tls has no meaning for a plain http target")),
-        Some((tls, _)) => return Err(source.at(tls, "tls must be \"strict\" or \"record-invalid\"")),
+        Some((tls, "record-invalid")) => {
+            return Err(source.at(tls, "tls has no meaning for a plain http target"));
+        }
+        Some((tls, _)) => {
+            return Err(source.at(tls, "tls must be \"strict\" or \"record-invalid\""));
+        }
     };
     if table.entry.get_ref().is_empty() {
         return Err(source.at(&table.entry, "a target needs at least one entry point"));
     }
     if table.include.get_ref().is_empty() {
-        return Err(source.at(&table.include, "a target needs at least one include pattern (\"/**\" is the whole host)"));
+        return Err(source.at(
+            &table.include,
+            "a target needs at least one include pattern (\"/**\" is the whole host)",
+        ));
     }
-    let pattern = |text: &Spanned<String>| PathPattern::parse(text.get_ref()).map_err(|e| source.at(text, e.to_string()));
-    let include = table.include.get_ref().iter().map(pattern).collect::<Checked<Vec<_>>>()?;
-    let exclude = table.exclude.iter().map(pattern).collect::<Checked<Vec<_>>>()?;
-    let mut target = Target { name: table.name.get_ref().clone(), host, scheme, port, entry: Vec::new(), include, exclude, tls };
+    let pattern = |text: &Spanned<String>| {
+        PathPattern::parse(text.get_ref()).map_err(|e| source.at(text, e.to_string()))
+    };
+    let include = table
+        .include
+        .get_ref()
+        .iter()
+        .map(pattern)
+        .collect::<Checked<Vec<_>>>()?;
+    let exclude = table
+        .exclude
+        .iter()
+        .map(pattern)
+        .collect::<Checked<Vec<_>>>()?;
+    let mut target = Target {
+        name: table.name.get_ref().clone(),
+        host,
+        scheme,
+        port,
+        entry: Vec::new(),
+        include,
+        exclude,
+        tls,
+    };
     for entry in table.entry.get_ref() {
         if !entry.get_ref().starts_with('/') {
             return Err(source.at(entry, "an entry point is a path and begins with /"));
         }
-        let url = format!("{}://{}:{port}{}", scheme.as_str(), target.host.reveal(), entry.get_ref());
+        let url = format!(
+            "{}://{}:{port}{}",
+            scheme.as_str(),
+            target.host.reveal(),
+            entry.get_ref()
+        );
         let url = TargetUrl::parse(&url).map_err(|e| source.at(entry, e.to_string()))?;
         if !target.permits_path(&url) {
-            return Err(source.at(entry, "the entry point lies outside the target's own include and exclude patterns"));
+            return Err(source.at(
+                entry,
+                "the entry point lies outside the target's own include and exclude patterns",
+            ));
         }
         target.entry.push(url);
     }
@@ -224,11 +356,17 @@ fn target(source: &Source<'_>, table: &TargetTable) -> Checked<Target> {
 fn limits(source: &Source<'_>, table: &LimitsTable) -> Checked<Limits> {
     for limit in [&table.requests_per_hour, &table.bytes_per_day] {
         if *limit.get_ref() == 0 {
-            return Err(source.at(limit, "a limit of 0 permits nothing: give a positive number"));
+            return Err(source.at(
+                limit,
+                "a limit of 0 permits nothing: give a positive number",
+            ));
         }
     }
     if !(1..=CONCURRENCY).contains(table.concurrency.get_ref()) {
-        return Err(source.at(&table.concurrency, format!("concurrency must be 1 to {CONCURRENCY}")));
+        return Err(source.at(
+            &table.concurrency,
+            format!("concurrency must be 1 to {CONCURRENCY}"),
+        ));
     }
     if *table.depth.get_ref() > 1000 {
         return Err(source.at(&table.depth, "depth must be at most 1000"));
@@ -238,110 +376,36 @@ fn limits(source: &Source<'_>, table: &LimitsTable) -> Checked<Limits> {
         bytes_per_day: *table.bytes_per_day.get_ref(),
         concurrency: *table.concurrency.get_ref(),
         depth: *table.depth.get_ref(),
-        hours: table.hours.as_ref().map(|hours| read_hours(source, hours)).transpose()?,
+        hours: table
+            .hours
+            .as_ref()
+            .map(|hours| read_hours(source, hours))
+            .transpose()?,
     })
 }
 
 fn read_hours(source: &Source<'_>, table: &HoursTable) -> Checked<Hours> {
     let clock = |text: &Spanned<String>| {
-        Time::strptime("%H:%M", text.get_ref()).map_err(|_| source.at(text, "an hour of the day is written HH:MM"))
+        Time::strptime("%H:%M", text.get_ref())
+            .map_err(|_| source.at(text, "an hour of the day is written HH:MM"))
     };
     // The shipped table, not the machine's: the same mandate means the same everywhere.
     let zone = TimeZoneDatabase::bundled()
         .get(table.zone.get_ref())
-        .map_err(|_| source.at(&table.zone, "zone must be an IANA time zone such as Europe/Brussels"))?;
+        .map_err(|_| {
+            source.at(
+                &table.zone,
+                "zone must be an IANA time zone such as Europe/Brussels",
+            )
+        })?;
     let (from, until) = (clock(&table.from)?, clock(&table.until)?);
     if from == until {
         return Err(source.at(&table.until, "hours.from and hours.until are the same"));
     }
-    Ok(Hours { from, until, zone, zone_name: table.zone.get_ref().clone() })
-}
-
-fn recipients(source: &Source<'_>, table: &RecipientsTable) -> Checked<Recipients> {
-    let key = |text: &Spanned<String>| {
-        if age_recipient(text.get_ref()) { Ok(text.get_ref().clone()) } else { Err(source.at(text, "not an age X25519 recipient (age1…): make one with age-keygen")) }
-    };
-    let case = key(&table.case)?;
-    let escrow = key(&table.escrow)?;
-    if case == escrow {
-        return Err(source.at(&table.escrow, "case and escrow are the same key: escrow must be another"));
-    }
-    let review = match &table.review {
-        None => None,
-        Some(review) => {
-            let found = key(&review.key)?;
-            if found == case || found == escrow {
-                return Err(source.at(&review.key, "the review key must be a key of its own, so that it can end"));
-            }
-            Some((found, date(source, &review.until)?))
-        }
-    };
-    Ok(Recipients { case, escrow, review })
-}
-
-/// Bech32 (BIP 173) with the prefix `age` over 32 bytes (age-encryption.org/v1).
-fn age_recipient(text: &str) -> bool {
-    const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-    let Some(data) = text.strip_prefix("age1") else { return false };
-    let values: Option<Vec<u8>> =
-        data.bytes().map(|b| ALPHABET.iter().position(|&a| a == b).and_then(|at| u8::try_from(at).ok())).collect();
-    // 52 symbols of 5 bits carry 256 bits and 4 bits of padding, which are zero; 6 are checksum.
-    let Some(values) = values.filter(|values| values.len() == 58 && values[51] & 0b1111 == 0) else { return false };
-    let expanded = b"age".iter().map(|b| b >> 5).chain([0]).chain(b"age".iter().map(|b| b & 31)).chain(values);
-    let checksum = expanded.fold(1u32, |state, value| {
-        const GENERATOR: [u32; 5] = [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3];
-        let top = state >> 25;
-        let next = ((state & 0x01ff_ffff) << 5) ^ u32::from(value);
-        GENERATOR.iter().enumerate().fold(next, |next, (bit, generator)| if top >> bit & 1 == 1 { next ^ generator } else { next })
-    });
-    checksum == 1
-}
-
-/// A list that is neither empty nor names anything twice.
-fn distinct<T: Clone + std::hash::Hash + Eq>(source: &Source<'_>, list: &Spanned<Vec<Spanned<T>>>, what: &str) -> Checked<Vec<T>> {
-    if list.get_ref().is_empty() {
-        return Err(source.at(list, format!("{what} must not be empty")));
-    }
-    let mut seen = HashSet::new();
-    for item in list.get_ref() {
-        if !seen.insert(item.get_ref().clone()) {
-            return Err(source.at(item, format!("{what} names this twice")));
-        }
-    }
-    Ok(list.get_ref().iter().map(|item| item.get_ref().clone()).collect())
-}
-
-/// Ids and labels: letters, digits, `-`, `_`, `.`, at most 64 bytes.
-pub(crate) fn label(source: &Source<'_>, text: &Spanned<String>, what: &str) -> Checked<()> {
-    let sound = |text: &str| {
-        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    };
-    if sound(text.get_ref()) { Ok(()) } else { Err(source.at(text, format!("{what} has 1 to 64 letters, digits, '-', '_' or '.'"))) }
-}
-
-/// One line of text, not empty, at most 500 bytes.
-pub(crate) fn line(source: &Source<'_>, text: &Spanned<String>) -> Checked<()> {
-    let value = text.get_ref();
-    // Characters that reverse or hide text (Unicode UAX #9, default-ignorables) would let a person
-    // sign something else than what they see.
-    let deceives = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    if value.trim().is_empty() || value.len() > 500 || value.contains(|c: char| c.is_control() || deceives(c)) {
-        return Err(source.at(text, "expected one line of 1 to 500 bytes without control or invisible characters"));
-    }
-    Ok(())
-}
-
-/// A date with time in UTC (`2026-11-01T00:00:00Z`).
-pub(crate) fn utc(source: &Source<'_>, value: &Spanned<Datetime>) -> Checked<Timestamp> {
-    let text = value.get_ref().to_string();
-    if !text.ends_with(['Z', 'z']) {
-        return Err(source.at(value, "a moment is written in UTC with date, time and Z, such as 2026-11-01T00:00:00Z"));
-    }
-    text.parse().map_err(|_| source.at(value, "no such moment"))
-}
-
-/// A date (`2026-11-01`).
-fn date(source: &Source<'_>, value: &Spanned<Datetime>) -> Checked<Date> {
-    value.get_ref().to_string().parse().ok().filter(|_| value.get_ref().time.is_none())
-        .ok_or_else(|| source.at(value, "a day is written YYYY-MM-DD and must exist"))
+    Ok(Hours {
+        from,
+        until,
+        zone,
+        zone_name: table.zone.get_ref().clone(),
+    })
 }

@@ -2,6 +2,8 @@
 
 mod authorize;
 mod bench;
+mod exclude;
+mod fixture;
 mod headers;
 mod legal;
 mod mandate;

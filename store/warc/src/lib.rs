@@ -19,7 +19,7 @@ pub use check::{Finding, RecordCheck, check, check_each};
 pub use chunked::Payload;
 pub use digest::{Hasher, LabelledDigest, sha256_label};
 pub use reader::{Block, HEAD_BYTES, RecordHead, WarcReader};
-pub use writer::{MAX_DECIMALS, WarcWriter};
+pub use writer::WarcWriter;
 
 /// A failure of reading or writing.
 #[derive(Debug, thiserror::Error)]

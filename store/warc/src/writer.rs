@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::records::{Info, RefersTo, Response};
+use crate::records::{Info, Record, RefersTo, Response};
 use crate::{WarcError, new_record_id, sha256_label};
 
 /// Writes records to `W`.
@@ -16,7 +16,7 @@ pub struct WarcWriter<W: Write> {
 }
 
 /// Header fields of one record, in order.
-type Fields = Vec<(&'static str, String)>;
+type Fields<'a> = Vec<(&'a str, String)>;
 
 impl<W: Write> WarcWriter<W> {
     /// A writer at the start of a file.
@@ -24,7 +24,7 @@ impl<W: Write> WarcWriter<W> {
         Self { out }
     }
 
-    /// The stream below, after the last record.
+    /// The stream below, after the last record. Every record is complete when its call returns.
     pub fn into_inner(self) -> W {
         self.out
     }
@@ -47,7 +47,10 @@ impl<W: Write> WarcWriter<W> {
         Ok(id)
     }
 
-    /// `response` (§6.4): the wire's exact bytes, streamed.
+    /// `response` (§6.4): the wire's exact bytes, streamed; `length` bytes with this SHA-256.
+    ///
+    /// # Errors
+    /// As for [`WarcWriter::record`].
     pub fn response(
         &mut self,
         date: Timestamp,
@@ -57,9 +60,8 @@ impl<W: Write> WarcWriter<W> {
         length: u64,
         sha256: [u8; 32],
     ) -> Result<(), WarcError> {
-        let mut head = response_fields("response", date, info_id, response);
-        head.push(("WARC-Block-Digest", sha256_label(&sha256)));
-        self.stream(head, block, length)
+        let head = response_fields("response", date, info_id, response);
+        self.stream(head, block, length, sha256)
     }
 
     /// `revisit` with the profile identical-payload-digest (§6.7): head only.
@@ -72,7 +74,10 @@ impl<W: Write> WarcWriter<W> {
         head_bytes: &[u8],
     ) -> Result<(), WarcError> {
         let mut head = response_fields("revisit", date, info_id, response);
-        head.push(("WARC-Profile", "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest".into()));
+        head.push((
+            "WARC-Profile",
+            "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest".into(),
+        ));
         head.push(("WARC-Refers-To", refers.record_id.to_owned()));
         head.push(("WARC-Refers-To-Target-URI", refers.url.to_owned()));
         head.push(("WARC-Refers-To-Date", refers.date.to_owned()));
@@ -81,7 +86,14 @@ impl<W: Write> WarcWriter<W> {
     }
 
     /// `request` (§6.5), concurrent to a response.
-    pub fn request(&mut self, date: Timestamp, info_id: &str, url: &str, response_id: &str, block: &[u8]) -> Result<(), WarcError> {
+    pub fn request(
+        &mut self,
+        date: Timestamp,
+        info_id: &str,
+        url: &str,
+        response_id: &str,
+        block: &[u8],
+    ) -> Result<(), WarcError> {
         let mut head = base("request", &new_record_id(), date);
         head.push(("WARC-Target-URI", url.to_owned()));
         head.push(("WARC-Concurrent-To", response_id.to_owned()));
@@ -112,33 +124,91 @@ impl<W: Write> WarcWriter<W> {
     }
 
     /// `resource` (§6.3): payload and block are the same.
-    pub fn resource(&mut self, date: Timestamp, info_id: &str, url: &str, content_type: &str, block: &[u8]) -> Result<(), WarcError> {
+    pub fn resource(
+        &mut self,
+        date: Timestamp,
+        info_id: &str,
+        url: &str,
+        content_type: &str,
+        block: &[u8],
+    ) -> Result<(), WarcError> {
         let mut head = base("resource", &new_record_id(), date);
         head.push(("WARC-Target-URI", url.to_owned()));
         head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
-        head.push(("WARC-Payload-Digest", sha256_label(&Sha256::digest(block).into())));
+        head.push((
+            "WARC-Payload-Digest",
+            sha256_label(&Sha256::digest(block).into()),
+        ));
         head.push(("Content-Type", content_type.to_owned()));
         self.in_memory(head, block)
     }
 
-    fn in_memory(&mut self, mut head: Fields, block: &[u8]) -> Result<(), WarcError> {
-        head.push(("WARC-Block-Digest", sha256_label(&Sha256::digest(block).into())));
-        self.stream(head, &mut &block[..], block.len() as u64)
+    /// Any record, its block streamed: `length` bytes with this SHA-256.
+    ///
+    /// # Errors
+    /// The stream below or the block failed, or the block is not what was announced: then the
+    /// member is unfinished and the file must be thrown away.
+    pub fn record(
+        &mut self,
+        record: &Record<'_>,
+        block: &mut dyn Read,
+        length: u64,
+        sha256: [u8; 32],
+    ) -> Result<(), WarcError> {
+        let mut head = base(record.kind, record.record_id, record.date);
+        head.extend(record.fields.iter().cloned());
+        head.push(("Content-Type", record.content_type.to_owned()));
+        self.stream(head, block, length, sha256)
     }
 
-    fn stream(&mut self, head: Fields, block: &mut dyn Read, length: u64) -> Result<(), WarcError> {
+    fn in_memory(&mut self, head: Fields<'_>, block: &[u8]) -> Result<(), WarcError> {
+        let sha256 = Sha256::digest(block).into();
+        self.stream(head, &mut &block[..], block.len() as u64, sha256)
+    }
+
+    fn stream(
+        &mut self,
+        head: Fields<'_>,
+        block: &mut dyn Read,
+        length: u64,
+        sha256: [u8; 32],
+    ) -> Result<(), WarcError> {
         let mut text = String::from("WARC/1.1\r\n");
         for (name, value) in head {
-            // A header value is one line: a line break inside would forge a field.
-            let value: String = value.chars().filter(|c| !c.is_control()).collect();
-            text.push_str(&format!("{name}: {value}\r\n"));
+            text.push_str(&format!("{name}: {}\r\n", one_line(&value)));
         }
+        text.push_str(&format!("WARC-Block-Digest: {}\r\n", sha256_label(&sha256)));
         text.push_str(&format!("Content-Length: {length}\r\n\r\n"));
         let mut member = GzEncoder::new(&mut self.out, Compression::fast());
         member.write_all(text.as_bytes())?;
-        let found = std::io::copy(&mut block.take(length), &mut member)?;
-        if found != length {
-            return Err(WarcError::Length { announced: length, found });
+        let (mut hasher, mut found) = (Sha256::new(), 0u64);
+        let mut buffer = vec![0u8; COPY_BYTES];
+        loop {
+            // One byte more than announced is asked for, so that a longer block is noticed.
+            let room = usize::try_from(length - found)
+                .unwrap_or(usize::MAX)
+                .saturating_add(1);
+            let most = room.min(buffer.len());
+            let read = match block.read(&mut buffer[..most]) {
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            found += read as u64;
+            if found > length || (read == 0 && found < length) {
+                return Err(WarcError::Length {
+                    announced: length,
+                    found,
+                });
+            }
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            member.write_all(&buffer[..read])?;
+        }
+        if <[u8; 32]>::from(hasher.finalize()) != sha256 {
+            return Err(WarcError::Digest);
         }
         member.write_all(b"\r\n\r\n")?;
         member.finish()?;
@@ -146,11 +216,32 @@ impl<W: Write> WarcWriter<W> {
     }
 }
 
-fn base(kind: &str, id: &str, date: Timestamp) -> Fields {
-    vec![("WARC-Type", kind.to_owned()), ("WARC-Record-ID", id.to_owned()), ("WARC-Date", date.to_string())]
+/// Bytes copied at once.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// A field value is one line: a line break inside would forge a field.
+fn one_line(value: &str) -> String {
+    let spaced: String = value
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    spaced.trim_matches(' ').to_owned()
 }
 
-fn response_fields(kind: &str, date: Timestamp, info_id: &str, response: &Response<'_>) -> Fields {
+fn base(kind: &str, id: &str, date: Timestamp) -> Fields<'static> {
+    vec![
+        ("WARC-Type", kind.to_owned()),
+        ("WARC-Record-ID", id.to_owned()),
+        ("WARC-Date", date.to_string()),
+    ]
+}
+
+fn response_fields(
+    kind: &str,
+    date: Timestamp,
+    info_id: &str,
+    response: &Response<'_>,
+) -> Fields<'static> {
     let mut head = base(kind, response.record_id, date);
     head.push(("WARC-Target-URI", response.url.to_owned()));
     head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
@@ -174,8 +265,7 @@ fn response_fields(kind: &str, date: Timestamp, info_id: &str, response: &Respon
 fn warc_fields(fields: &[(String, String)]) -> Vec<u8> {
     let mut text = String::new();
     for (name, value) in fields {
-        let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.push_str(&format!("{name}: {}\r\n", one_line(value)));
     }
     text.into_bytes()
 }

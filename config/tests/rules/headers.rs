@@ -1,0 +1,146 @@
+//! Header sets: exact order and letter case, and nothing smuggled in.
+
+use vigie_config::authorize::Element;
+use vigie_config::headers::HeaderSet;
+
+use crate::bench::{ONION, at};
+
+fn lines(fields: Vec<(String, String)>) -> Vec<String> {
+    fields
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect()
+}
+
+#[test]
+fn every_shipped_set_is_sound() {
+    assert!(!HeaderSet::all().is_empty());
+    for set in HeaderSet::all() {
+        assert!(HeaderSet::builtin(set.id()).is_some());
+        assert!(set.recorded() < set.expires());
+        let elements = [
+            Element::Page,
+            Element::Frame,
+            Element::Stylesheet,
+            Element::Font,
+            Element::ListingImage,
+            Element::OtherImage,
+            Element::Media,
+            Element::Script,
+        ];
+        for element in elements {
+            for (language, cookie, referer, secure) in [
+                ("en-US", None, None, false),
+                ("fr-FR", Some("a=b"), Some("https://shop.test/"), true),
+            ] {
+                let fields = set.compose(element, "shop.test", language, cookie, referer, secure);
+                assert_eq!(fields[0], ("Host".to_owned(), "shop.test".to_owned()));
+                assert!(
+                    fields
+                        .iter()
+                        .all(|(_, value)| !value.is_empty()
+                            && !value.contains(['{', '}', '\r', '\n']))
+                );
+                assert_eq!(
+                    fields
+                        .iter()
+                        .any(|(name, value)| name == "Cookie" && value == "a=b"),
+                    cookie.is_some()
+                );
+                assert_eq!(
+                    fields
+                        .iter()
+                        .any(|(name, _)| name.starts_with("Sec-Fetch-")),
+                    secure
+                );
+            }
+        }
+    }
+    assert!(HeaderSet::builtin("mosaic-1").is_none());
+}
+
+#[test]
+fn a_page_of_an_onion_service() {
+    let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
+    assert_eq!(
+        lines(set.compose(Element::Page, ONION, "en-US", None, None, false)),
+        [
+            &format!("Host: {ONION}"),
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0",
+            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "Accept-Language: en-US,en;q=0.5",
+            "Accept-Encoding: gzip, deflate",
+            "Connection: keep-alive",
+            "Upgrade-Insecure-Requests: 1",
+            "Sec-Fetch-Dest: document",
+            "Sec-Fetch-Mode: navigate",
+            "Sec-Fetch-Site: none",
+            "Priority: u=0, i",
+        ]
+    );
+}
+
+#[test]
+fn languages() {
+    let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
+    for (language, sent) in [
+        ("en-US", "en-US,en;q=0.5"),
+        ("fr-FR", "fr,fr-FR;q=0.8,en-US;q=0.5,en;q=0.3"),
+        ("nl", "nl,en-US;q=0.7,en;q=0.3"),
+        ("pt-BR", "pt-BR,pt;q=0.8,en-US;q=0.5,en;q=0.3"),
+        ("da", "da,en-US;q=0.7,en;q=0.3"),
+    ] {
+        let fields = set.compose(Element::Page, "shop.test", language, None, None, true);
+        assert!(
+            fields.contains(&("Accept-Language".to_owned(), sent.to_owned())),
+            "{language}: {fields:?}"
+        );
+    }
+}
+
+#[test]
+fn no_field_can_be_smuggled_in() {
+    let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
+    let fields = set.compose(
+        Element::Page,
+        "shop.test",
+        "en-US",
+        Some("a=b\r\nX-Evil: 1"),
+        Some("https://shop.test/\n"),
+        true,
+    );
+    assert!(
+        fields
+            .iter()
+            .all(|(name, value)| name != "Cookie" && name != "Referer" && !value.contains('\n'))
+    );
+}
+
+#[test]
+fn expiry() {
+    let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
+    let last = set.expires().yesterday().unwrap();
+    assert!(!set.expired(at(&format!("{last}T23:59:59Z"))));
+    assert!(set.expired(at(&format!("{}T00:00:00Z", set.expires()))));
+}
+
+#[test]
+fn faulty_sets_are_refused() {
+    let text = include_str!("../../data/headers/tor-browser-linux-153.toml");
+    assert!(HeaderSet::parse(text).is_ok());
+    for (from, to) in [
+        ("verified = false", "verified = false\nextra = 1"),
+        ("expires = 2027-01-19", "expires = 2026-01-19"),
+        ("\"Cookie: {cookie}\"", "\"Cookie\""),
+        ("\"Cookie: {cookie}\"", "\"Cookie: {jar}\""),
+        ("\"Cookie: {cookie}\"", "\"Coo kie: {cookie}\""),
+        ("\"Cookie: {cookie}\"", "\"Cookie: a\\r\\nb\""),
+        ("\"Host: {host}\"", "\"Host: shop.test\""),
+        ("Mozilla/5.0", "Mozilla\\n5.0"),
+    ] {
+        assert!(
+            HeaderSet::parse(&text.replacen(from, to, 1)).is_err(),
+            "{to}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The store as its users see it: whole, damaged, stopped in mid-write, on a failing disk.
+
+mod crash;
+mod damage;
+mod faults;
+mod group;
+mod kit;
+mod round_trip;
