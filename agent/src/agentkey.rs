@@ -59,7 +59,7 @@ impl AgentKey {
     /// Signs a statement; gives the armoured SSHSIG.
     pub fn sign(&self, statement: &str) -> Result<String, Problem> {
         match self {
-            Self::Held(key) => SshSig::sign(key, NAMESPACE, HashAlg::Sha512, statement.as_bytes())
+            Self::Held(key) => SshSig::sign(key.as_ref(), NAMESPACE, HashAlg::Sha512, statement.as_bytes())
                 .and_then(|signature| signature.to_pem(LineEnding::LF))
                 .failing("signing the act with the agent's SSH key"),
             Self::Asked { file, .. } => ask(file, statement),

@@ -3,7 +3,7 @@
 //! environment, both of which other processes can read.
 
 use std::io::{Read, Write};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;

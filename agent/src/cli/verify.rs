@@ -65,7 +65,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     for file in &args.identity {
         let fault = |e: &dyn std::fmt::Display| Problem::input(format!("reading the identity file {}: {e}", file.display()));
         let read = age::IdentityFile::from_file(file.display().to_string()).map_err(|e| fault(&e))?;
-        identities.extend(read.into_identities().map_err(|e| fault(&e))?);
+        let read = read.into_identities().map_err(|e| fault(&e))?;
+        identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
     let bar = Bar(Terminal::new(args.quiet || args.json));
     let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
