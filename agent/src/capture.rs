@@ -26,7 +26,7 @@ pub enum Outcome {
     /// Sealed and acknowledged.
     Captured(Box<Captured>),
     /// The mandate did not permit it; logged.
-    Refused(Refusal),
+    Refused,
     /// Every attempt failed; logged.
     Failed(String),
     /// The run was stopped before the page was sealed; nothing of it is kept.
@@ -37,14 +37,10 @@ pub enum Outcome {
 pub struct Captured {
     /// The store's receipt.
     pub receipt: Receipt,
-    /// URL after redirects.
-    pub url: TargetUrl,
     /// Bytes received.
     pub wire_bytes: u64,
     /// Why it is not whole, else `None`.
     pub incomplete: Option<String>,
-    /// A redirect was refused.
-    pub refused: Option<Refusal>,
 }
 
 /// What a crawl adds to the exhibit's transaction once the page's links are known: the frontier
@@ -86,7 +82,6 @@ pub async fn capture(session: &Arc<Session>, originals: &Arc<Originals>, visit: 
         url: last.url.clone(),
         status: last.status(),
         target,
-        refused: chain.refused,
         incomplete: incomplete(&chain.exchanges, &chain.notes, &gathered),
         page,
         facts,
@@ -118,7 +113,7 @@ async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>)
                 let target = chain.exchanges.last().map_or("", |e: &Exchange| e.target.as_str()).to_owned();
                 session.log_refusal(&target, &[(wanted.url.clone(), refusal.clone())], context, true).await;
                 if chain.exchanges.is_empty() {
-                    return Err(Outcome::Refused(refusal));
+                    return Err(Outcome::Refused);
                 }
                 chain.refused = Some(refusal);
                 return Ok(chain);
@@ -379,7 +374,6 @@ struct Sealing {
     exchanges: Vec<Exchange>,
     page: Option<Page>,
     facts: Vec<(String, String)>,
-    refused: Option<Refusal>,
     incomplete: Option<String>,
     state: Vec<StateOp>,
 }
@@ -436,10 +430,8 @@ impl Sealing {
                 originals.recorded(session, fresh, receipt.exhibit.unwrap_or(0));
                 Outcome::Captured(Box::new(Captured {
                     receipt,
-                    url: self.url,
                     wire_bytes,
                     incomplete: self.incomplete,
-                    refused: self.refused,
                 }))
             }
             Err(error) => Outcome::Failed(format!("the capture was not stored: {error}")),

@@ -59,7 +59,7 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
                     session.monitor.line(&format!("exhibit {} is incomplete ({target}): {why}", captured.receipt.exhibit.unwrap_or(0)));
                 }
             }
-            Outcome::Refused(_) => {
+            Outcome::Refused => {
                 give_up(&session, &frontier, &item)?;
             }
             Outcome::Failed(line) => {

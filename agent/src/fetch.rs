@@ -14,7 +14,7 @@ use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
 use vigie_wire::limits::PARSE_BODY_BYTES;
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Incomplete, Method, Request, ResponseHead, Scope,
+    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope,
     Transport,
 };
 
@@ -287,9 +287,4 @@ fn out_of_scope(detail: &str) -> Failure {
 /// The question as `config` takes it.
 pub fn ask(wanted: &Wanted) -> Ask<'_> {
     Ask { url: &wanted.url, action: Action::Observe, element: wanted.element, depth: wanted.depth, via: wanted.via }
-}
-
-/// A response that is not whole for a reason that recording cannot mend.
-pub fn incomplete(exchange: &Exchange) -> Option<&Incomplete> {
-    exchange.finished.incomplete.as_ref()
 }

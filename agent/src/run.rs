@@ -158,7 +158,7 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
                     let state = captured.incomplete.as_ref().map_or("complete".into(), |why| format!("incomplete: {why}"));
                     session.monitor.line(&format!("exhibit {number} recorded, {state}"));
                 }
-                Outcome::Refused(_) => {}
+                Outcome::Refused => {}
                 Outcome::Failed(line) => {
                     session.tally.failed_pages.fetch_add(1, Ordering::Relaxed);
                     session.monitor.line(&format!("not captured: {line}"));

@@ -1,71 +1,119 @@
-//! Which character set a text is in (WHATWG Encoding and HTML standards: byte order mark, HTTP,
-//! `<meta>` in the first 1,024 bytes, then a guess).
+//! Which character set a page is in (WHATWG HTML §13.2.3, Encoding Standard).
 
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use std::borrow::Cow;
 
-/// A decoded text.
-pub struct Chosen {
-    pub text: String,
-    pub name: String,
-    pub source: String,
-    pub warnings: Vec<String>,
+use chardetng::EncodingDetector;
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+
+use crate::labels::{meta_labels, parameter};
+use crate::warnings::Warnings;
+
+/// How far the prescan looks, in bytes (§13.2.3.2).
+const PRESCAN_BYTES: usize = 1024;
+/// How much of a page a guess is made from, in bytes.
+const GUESS_BYTES: usize = 256 * 1024;
+
+/// A character set and where it comes from.
+#[derive(Clone, Copy)]
+pub struct Charset {
+    /// The encoding.
+    pub encoding: &'static Encoding,
+    /// `BOM`, `HTTP`, `meta` or `guess`.
+    pub source: &'static str,
 }
 
-/// How far `<meta>` is looked for, in bytes.
-const PRESCAN: usize = 1024;
-
-/// Decodes a text.
-pub fn decode(content_type: Option<&[u8]>, bytes: &[u8], html: bool) -> Chosen {
-    let mut warnings = Vec::new();
-    let http = content_type.and_then(|value| label_after(value, b"charset"));
-    let metas = if html { metas(&bytes[..bytes.len().min(PRESCAN)]) } else { Vec::new() };
-    let mut all: Vec<&'static Encoding> = http.iter().chain(&metas).filter_map(|label| Encoding::for_label(label)).collect();
-    all.dedup();
-    if all.len() > 1 {
-        let names: Vec<_> = all.iter().map(|encoding| encoding.name()).collect();
-        warnings.push(format!("contradictory character sets: {}", names.join(", ")));
+impl Charset {
+    /// WHATWG name.
+    pub fn name(&self) -> String {
+        self.encoding.name().into()
     }
-    let known = |label: &Vec<u8>| Encoding::for_label(label);
-    let (encoding, source) = if let Some((encoding, _)) = Encoding::for_bom(bytes) {
-        (encoding, "BOM")
-    } else if let Some(encoding) = http.as_ref().and_then(known) {
-        (encoding, "HTTP")
-    } else if let Some(encoding) = metas.iter().find_map(known) {
-        // A page whose `<meta>` could be read in ASCII is not UTF-16 (HTML standard, prescan).
-        (if encoding.name().starts_with("UTF-16") { UTF_8 } else { encoding }, "meta")
-    } else if std::str::from_utf8(bytes).is_ok() {
-        (UTF_8, "guess")
+}
+
+/// The encoding that a label in a page stands for: a page that can say UTF-16 in ASCII letters is
+/// not in UTF-16 (§13.2.3.2).
+pub fn in_page(label: &str) -> Option<&'static Encoding> {
+    let encoding = Encoding::for_label(label.as_bytes())?;
+    Some(if encoding == UTF_16BE || encoding == UTF_16LE {
+        UTF_8
+    } else if encoding == X_USER_DEFINED {
+        WINDOWS_1252
     } else {
-        (WINDOWS_1252, "guess")
-    };
-    let (text, used, broken) = encoding.decode(bytes);
-    if broken {
-        warnings.push(format!("bytes that are not valid {} were replaced", used.name()));
-    }
-    Chosen { text: text.into_owned(), name: used.name().to_owned(), source: source.to_owned(), warnings }
+        encoding
+    })
 }
 
-/// `name=value` after a name, quotes optional, as in `text/html; charset="utf-8"`.
-fn label_after(text: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let lower = text.to_ascii_lowercase();
-    let at = lower.windows(name.len()).position(|window| window == name)?;
-    let rest = lower[at + name.len()..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-    let label: Vec<u8> = match rest.first() {
-        Some(&quote @ (b'"' | b'\'')) => rest[1..].iter().copied().take_while(|&b| b != quote).collect(),
-        _ => rest.iter().copied().take_while(|b| !b.is_ascii_whitespace() && !b";\"'/>".contains(b)).collect(),
+/// Chooses in the order of the standard: byte order mark, `Content-Type`, `<meta>` within the first
+/// 1,024 bytes, guess. Says when these contradict each other.
+pub fn choose(
+    bytes: &[u8],
+    content_type: Option<&[u8]>,
+    is_html: bool,
+    warnings: &mut Warnings,
+) -> Charset {
+    let bom = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
+    let label = parameter(content_type, "charset");
+    let http = label.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
+    if let (Some(label), None) = (&label, http) {
+        warnings.add(format!("the character set {label:?} of Content-Type is not known"));
+    }
+    let head = &bytes[..bytes.len().min(PRESCAN_BYTES)];
+    let labels = if is_html { meta_labels(head) } else { Vec::new() };
+    let meta = labels.iter().find_map(|label| in_page(label));
+    let candidates = [(bom, "BOM"), (http, "HTTP"), (meta, "meta")];
+    let mut declared = candidates.iter().filter_map(|(encoding, source)| Some((encoding.as_ref()?, source)));
+    let Some((encoding, source)) = declared.next() else {
+        return Charset { encoding: guess(bytes), source: "guess" };
     };
-    (!label.is_empty()).then_some(label)
+    for (other, from) in declared {
+        if other != encoding {
+            warnings.add(format!(
+                "contradictory character sets: {} ({source}), {} ({from})",
+                encoding.name(),
+                other.name()
+            ));
+        }
+    }
+    Charset { encoding, source }
 }
 
-/// The character sets that `<meta>` elements name.
-fn metas(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let lower = bytes.to_ascii_lowercase();
-    let mut found = Vec::new();
-    let mut rest = &lower[..];
-    while let Some(at) = rest.windows(5).position(|window| window == b"<meta") {
-        rest = &rest[at + 5..];
-        let end = rest.iter().position(|&b| b == b'>').unwrap_or(rest.len());
-        found.extend(label_after(&rest[..end], b"charset"));
+/// As [`choose`] for stylesheets (CSS Syntax §3.2): mark, `Content-Type`, `@charset`, UTF-8.
+pub fn choose_css(bytes: &[u8], content_type: Option<&[u8]>) -> Charset {
+    if let Some((encoding, _)) = Encoding::for_bom(bytes) {
+        return Charset { encoding, source: "BOM" };
     }
-    found
+    let label = parameter(content_type, "charset");
+    if let Some(encoding) = label.and_then(|label| Encoding::for_label(label.as_bytes())) {
+        return Charset { encoding, source: "HTTP" };
+    }
+    let rule = bytes.strip_prefix(b"@charset \"").unwrap_or_default();
+    let label = rule.iter().take(100).position(|&b| b == b'"').map(|end| &rule[..end]);
+    match label.and_then(|label| in_page(std::str::from_utf8(label).ok()?)) {
+        Some(encoding) => Charset { encoding, source: "meta" },
+        None => Charset { encoding: UTF_8, source: "guess" },
+    }
+}
+
+fn guess(bytes: &[u8]) -> &'static Encoding {
+    let sample = &bytes[..bytes.len().min(GUESS_BYTES)];
+    let mut detector = EncodingDetector::new();
+    if !detector.feed(sample, true) {
+        // Only ASCII: any answer reads the same.
+        return UTF_8;
+    }
+    detector.guess(None, true)
+}
+
+/// Reads bytes in a character set. What does not fit becomes U+FFFD, with a warning.
+pub fn text<'a>(bytes: &'a [u8], charset: &Charset, warnings: &mut Warnings) -> Cow<'a, str> {
+    if charset.encoding == REPLACEMENT {
+        warnings.add("the page names a character set that browsers refuse to read");
+    }
+    let (text, malformed) = charset.encoding.decode_with_bom_removal(bytes);
+    if malformed {
+        warnings.add(format!("bytes that are not valid {} were replaced", charset.encoding.name()));
+    }
+    if text.contains('\0') {
+        warnings.add("the page holds NUL characters");
+    }
+    text
 }

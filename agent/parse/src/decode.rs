@@ -1,69 +1,173 @@
-//! Content codings (RFC 9110 §8.4), undone for reading only, within a hard limit.
+//! Taking content codings off (RFC 9110 §8.4), for reading only: the record keeps the wire's bytes.
 
-use std::io::Read;
+use std::borrow::Cow;
+use std::io::{self, Cursor, Read};
 
-use vigie_wire::limits::DECODED_BODY_BYTES;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use vigie_wire::parse::Document;
 
-/// A body without its content codings.
-pub struct Decoded {
-    pub bytes: Vec<u8>,
-    /// As applied, innermost first: `identity`, `gzip`, `gzip, br`.
-    pub codings: String,
-    pub warnings: Vec<String>,
-}
+use crate::warnings::Warnings;
 
-/// Most codings on top of each other.
+/// Most codings in a chain.
 const CODINGS: usize = 4;
+/// Largest zstd window: 8 MiB (RFC 9659 §3).
+const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Undoes the codings of a document. What cannot be undone is given as far as it went.
-pub fn decode(document: &Document) -> Decoded {
-    let named = document.content_encoding.as_deref().map(String::from_utf8_lossy).unwrap_or_default().to_ascii_lowercase();
-    let codings: Vec<&str> = named.split(',').map(str::trim).filter(|c| !c.is_empty() && *c != "identity").collect();
-    let most = usize::try_from(document.decoded_bytes).unwrap_or(usize::MAX).min(DECODED_BODY_BYTES);
-    let mut warnings = Vec::new();
-    if document.cut {
-        warnings.push("only the beginning of the body was read".to_owned());
-    }
-    let mut bytes = document.body.to_vec();
-    bytes.truncate(most);
-    if codings.len() > CODINGS {
-        warnings.push(format!("{} content codings on top of each other: not undone", codings.len()));
-        return Decoded { bytes, codings: "unknown".into(), warnings };
-    }
-    for coding in codings.iter().rev() {
-        let Some(opened) = open(coding, &bytes) else {
-            warnings.push(format!("the content coding {:?} is not known", coding.chars().take(20).collect::<String>()));
-            return Decoded { bytes, codings: "unknown".into(), warnings };
-        };
-        let mut out = Vec::new();
-        if let Err(error) = opened.take(most as u64 + 1).read_to_end(&mut out) {
-            warnings.push(format!("the {coding} coding is broken after {} bytes ({})", out.len(), error.kind()));
-        }
-        if out.len() > most {
-            out.truncate(most);
-            warnings.push(format!("the {coding} coding grows beyond {most} bytes: cut there"));
-        }
-        bytes = out;
-    }
-    Decoded { bytes, codings: if codings.is_empty() { "identity".into() } else { codings.join(", ") }, warnings }
+/// A body without its content codings.
+pub struct Decoded<'a> {
+    /// The bytes, at most as many as the document allows.
+    pub bytes: Cow<'a, [u8]>,
+    /// The codings taken off as the server listed them, or `identity`.
+    pub from: String,
 }
 
-fn open<'b>(coding: &str, bytes: &'b [u8]) -> Option<Box<dyn Read + 'b>> {
-    Some(match coding {
-        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        // Servers say deflate and send either form; a zlib header is divisible by 31 (RFC 1950).
-        "deflate" => match bytes {
-            [a, b, ..] if a & 15 == 8 && (u16::from(*a) << 8 | u16::from(*b)) % 31 == 0 => Box::new(flate2::read::ZlibDecoder::new(bytes)),
-            _ => Box::new(flate2::read::DeflateDecoder::new(bytes)),
-        },
-        "br" => Box::new(brotli::Decompressor::new(bytes, 4096)),
-        "zstd" => {
-            let mut decoder = zstd::stream::read::Decoder::new(bytes).ok()?;
-            // 8 MiB, the largest window that RFC 9659 §3 allows in HTTP.
-            decoder.window_log_max(23).ok()?;
-            Box::new(decoder)
+#[derive(Clone, Copy)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+impl Coding {
+    /// RFC 9110 §8.4.1, RFC 7932, RFC 8878; names in any letter case.
+    fn named(name: &str) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
         }
-        _ => return None,
-    })
+    }
+
+    fn reader<'a>(self, mut source: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(source)),
+            Self::Brotli => Box::new(brotli::Decompressor::new(source, 16 * 1024)),
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(source)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+            Self::Deflate => {
+                // RFC 9110 §8.4.1.2 asks for zlib; some servers send raw deflate.
+                let mut first = Vec::new();
+                (&mut source).take(2).read_to_end(&mut first)?;
+                let zlib = matches!(first[..], [method, flags]
+                    if method & 0x0f == 8 && u16::from_be_bytes([method, flags]) % 31 == 0);
+                let whole = Cursor::new(first).chain(source);
+                if zlib { Box::new(ZlibDecoder::new(whole)) } else { Box::new(DeflateDecoder::new(whole)) }
+            }
+        })
+    }
+}
+
+/// Ends with an error after `left` bytes: the limit holds for every stage of a chain, so that a
+/// small result cannot hide gigabytes in the middle.
+struct Limited<R> {
+    source: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !buffer.is_empty() {
+            let mut probe = [0];
+            return match self.source.read(&mut probe)? {
+                0 => Ok(0),
+                _ => Err(io::Error::other(LIMIT)),
+            };
+        }
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.source.read(&mut buffer[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+const LIMIT: &str = "more bytes than the limit";
+
+/// Takes the content codings off. Bytes that cannot be decoded are given as they are, or as far as
+/// decoding went, with a warning.
+pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a> {
+    let body: &[u8] = &document.body;
+    if document.cut {
+        warnings.add("the body is not whole");
+    }
+    let field = document.content_encoding.as_deref().unwrap_or_default();
+    let field = String::from_utf8_lossy(&field[..field.len().min(1024)]).into_owned();
+    let names = field.split(',').map(str::trim);
+    let names: Vec<&str> =
+        names.filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity")).collect();
+    let codings: Option<Vec<Coding>> = names.iter().map(|name| Coding::named(name)).collect();
+    let identity = |warnings: &mut Warnings| {
+        let most = body.len().min(document.decoded_bytes as usize);
+        if most < body.len() {
+            warnings.add(format!("the body is longer than {most} bytes: the rest was not read"));
+        }
+        Decoded { bytes: Cow::Borrowed(&body[..most]), from: "identity".into() }
+    };
+    let codings = match codings {
+        Some(codings) if codings.len() <= CODINGS => codings,
+        Some(_) => {
+            warnings.add(format!("more than {CODINGS} content codings: none was taken off"));
+            return identity(warnings);
+        }
+        None => {
+            warnings.add(format!("content coding {field:?} is not known: it was not taken off"));
+            return identity(warnings);
+        }
+    };
+    if codings.is_empty() {
+        return identity(warnings);
+    }
+    let from = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
+    let mut bytes = Vec::new();
+    let result = chain(body, &codings, document.decoded_bytes)
+        .and_then(|mut reader| read_until_error(&mut reader, &mut bytes));
+    match result {
+        Ok(()) => {}
+        Err(error) if error.to_string() == LIMIT => warnings.add(format!(
+            "decoding {from} gives more than {} bytes: the rest was not read",
+            document.decoded_bytes
+        )),
+        Err(_) if bytes.is_empty() && !body.is_empty() => {
+            warnings.add(format!("the body is not {from}, although it says so: read as it is"));
+            return identity(warnings);
+        }
+        Err(_) => warnings.add(format!("the body stops being {from} after {} bytes", bytes.len())),
+    }
+    Decoded { bytes: Cow::Owned(bytes), from }
+}
+
+fn chain<'a>(body: &'a [u8], codings: &[Coding], limit: u32) -> io::Result<Box<dyn Read + 'a>> {
+    let mut reader: Box<dyn Read + 'a> = Box::new(body);
+    // The codings are listed in the order in which they were applied.
+    for coding in codings.iter().rev() {
+        reader = Box::new(Limited { source: coding.reader(reader)?, left: limit.into() });
+    }
+    Ok(reader)
+}
+
+/// Keeps what came before an error.
+fn read_until_error(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut buffer = vec![0u8; 32 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => bytes.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

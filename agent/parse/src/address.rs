@@ -1,0 +1,102 @@
+//! From references as pages write them to absolute URLs.
+
+use url::Url;
+use vigie_wire::limits::URL_BYTES;
+
+/// What came of a reference.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// An absolute URL without fragment, or what was written when it is no URL.
+    Url(String),
+    /// Empty, or a fragment of the page itself.
+    Nothing,
+    /// A scheme that never leads to another server.
+    Dropped,
+    /// Longer than [`URL_BYTES`].
+    TooLong,
+}
+
+/// Schemes that address nothing one could ask a server for.
+const DROPPED: [&str; 11] = [
+    "javascript", "vbscript", "data", "mailto", "about", "blob", "tel", "sms", "callto", "cid",
+    "view-source",
+];
+
+/// The URL that references are resolved against.
+#[derive(Clone)]
+pub struct Base {
+    own: String,
+    base: Option<Url>,
+}
+
+impl Base {
+    /// The address of the document itself.
+    pub fn new(url: &str) -> Self {
+        Self { own: url.to_owned(), base: Url::parse(url).ok() }
+    }
+
+    /// The document's own address.
+    pub fn own(&self) -> &str {
+        &self.own
+    }
+
+    /// Applies `<base href>` (WHATWG HTML §4.2.3): only HTTP addresses count. Gives whether the
+    /// base now lies on another host.
+    pub fn set(&mut self, href: &str) -> bool {
+        let Some(Ok(url)) = self.base.as_ref().map(|base| base.join(href.trim_ascii())) else {
+            return false;
+        };
+        if href.len() > URL_BYTES || !matches!(url.scheme(), "http" | "https") {
+            return false;
+        }
+        let elsewhere = self.base.as_ref().is_some_and(|base| base.host() != url.host());
+        self.base = Some(url);
+        elsewhere
+    }
+
+    /// Resolves a reference.
+    ///
+    /// A reference with a backslash or a control character inside reads differently to different
+    /// programs, and one that is no URL at all to none: both are given as written, so that
+    /// whoever decides can refuse and log them.
+    pub fn resolve(&self, reference: &str) -> Reading {
+        let reference = reference.trim_matches(|c: char| c.is_ascii_whitespace() || c.is_ascii_control());
+        if reference.is_empty() || reference.starts_with('#') {
+            return Reading::Nothing;
+        }
+        // Looked at before anything else: a data: address may be megabytes long. A browser skips
+        // tabs and line breaks inside the scheme.
+        let mut scheme = String::new();
+        let mut has_scheme = false;
+        for c in reference.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).take(32) {
+            if c == ':' {
+                has_scheme = true;
+                break;
+            }
+            scheme.push(c.to_ascii_lowercase());
+        }
+        if has_scheme && DROPPED.contains(&scheme.as_str()) {
+            return Reading::Dropped;
+        }
+        if reference.len() > URL_BYTES {
+            return Reading::TooLong;
+        }
+        if reference.contains(|c: char| c == '\\' || c.is_control()) {
+            return Reading::Url(reference.to_owned());
+        }
+        let joined = match &self.base {
+            Some(base) => base.join(reference),
+            None => Url::parse(reference),
+        };
+        match joined {
+            Ok(mut url) => {
+                if !matches!(url.scheme(), "http" | "https") {
+                    return Reading::Url(reference.to_owned());
+                }
+                url.set_fragment(None);
+                if url.as_str().len() > URL_BYTES { Reading::TooLong } else { Reading::Url(url.into()) }
+            }
+            Err(_) => Reading::Url(reference.to_owned()),
+        }
+    }
+}
