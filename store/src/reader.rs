@@ -111,15 +111,7 @@ impl Reader {
 
     /// The row of an entry, opened with the workstation key.
     pub fn row(&self, sequence: u64, key: &WorkstationKey) -> Result<Vec<u8>, StoreError> {
-        let made;
-        let local = match &self.local {
-            Some(local) => local,
-            None => {
-                made = LocalCipher::new(key, &self.layout.facts);
-                &made
-            }
-        };
-        self.row_with(sequence, local)
+        self.row_with(sequence, &LocalCipher::new(key, &self.layout.facts))
     }
 
     /// Rows of one kind, oldest first; needs [`Self::with_key`].

@@ -64,7 +64,9 @@ pub(crate) fn recover(
     let mut recovered =
         Recovered { catalogue, ledger, changes: Changes::default(), adopted: 0, torn_bytes: 0, rebuilt };
     let mut walker = recovered.up_to(layout, local, head)?;
+    let signed = recovered.ledger.segment;
     recovered.beyond(layout, local, &mut walker, disk)?;
+    recovered.settle(layout, signed, &walker, disk.as_ref())?;
     Ok(recovered)
 }
 
@@ -176,6 +178,25 @@ impl Recovered {
             }
             self.adopted += 1;
         }
+    }
+
+    /// What is adopted must be as durable as what is signed: its writer may have stopped before
+    /// it synced. A segment that was begun and holds no frame yet is gone on with.
+    fn settle(&mut self, layout: &Layout, signed: u64, walker: &Walker<'_>, disk: &dyn Disk) -> Result<(), StoreError> {
+        let begun = walker.next.segment > self.ledger.segment && walker.next.offset == SEGMENT_HEADER_BYTES;
+        if begun && self.torn_bytes == 0 {
+            self.catalogue.add_segment(&mut self.changes, self.ledger.segment, self.ledger.end);
+            (self.ledger.segment, self.ledger.end) = (walker.next.segment, walker.next.offset);
+        }
+        if begun || self.adopted > 0 {
+            for index in signed..=self.ledger.segment {
+                if let Some(segment) = Segment::open(layout, index)? {
+                    disk.sync(&segment.file).trying(|| format!("syncing segment {index}"))?;
+                }
+            }
+            disk.sync_folder(&layout.segments()).trying(|| "making segments/ durable".into())?;
+        }
+        Ok(())
     }
 
     /// Takes a frame in when its local part authenticates.

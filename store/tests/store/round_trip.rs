@@ -56,7 +56,7 @@ fn an_exhibit_comes_back_and_verifies() {
 fn stock_age_opens_an_exhibit_and_a_private_part() {
     let kit = Kit::new();
     let store = kit.open();
-    let large: Vec<u8> = (0..4_000_000u32).map(|n| (n * 2_654_435_761 >> 24) as u8).collect();
+    let large: Vec<u8> = (0..4_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let exhibit = Draft { exhibit: Some(kit.seal(&store, &warc(&large))), ..kit.exhibit(&store, 1) };
     store.append(exhibit).expect("appends");
     let identity = kit.folder.path().join("case.txt");
