@@ -96,6 +96,9 @@ pub enum TorNetError {
         /// Last lines of the logs that matter.
         log: String,
     },
+    /// The caller gave up.
+    #[error("the start of the private Tor network was given up, as asked")]
+    Cancelled,
     /// Two services of one name, or a name that is no plain word.
     #[error("the service name `{0}` is taken or not made of a-z, 0-9 and `-`: choose another")]
     ServiceName(String),
@@ -158,18 +161,33 @@ impl TorNet {
     /// When tor is missing or a step does not come about in time: the error shows the last lines
     /// of the logs. Nothing is left running.
     pub fn start(dir: &Path, options: Options) -> Result<Self, TorNetError> {
+        Self::start_unless(dir, options, &|| false)
+    }
+
+    /// As [`TorNet::start`], but gives up as soon as `cancelled` says so (asked several times a
+    /// second).
+    ///
+    /// # Errors
+    /// As [`TorNet::start`], and [`TorNetError::Cancelled`].
+    pub fn start_unless(dir: &Path, options: Options, cancelled: &dyn Fn() -> bool) -> Result<Self, TorNetError> {
         let mut net = Self::launch(dir, options)?;
-        // Before the first consensus, so that no upload goes unheard.
-        let mut control = net.control()?;
-        net.await_consensus()?;
-        let services: Vec<_> = net.services.iter().map(|(service, _)| service.clone()).collect();
-        net.read_onions()?;
-        net.await_published(&mut control, &services)?;
-        net.await_reachable(&services)?;
-        if !net.keep_client {
-            net.client.stop();
-        }
+        net.ready(cancelled)?;
         Ok(net)
+    }
+
+    /// Waits until every service can be reached.
+    fn ready(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
+        // Before the first consensus, so that no upload goes unheard.
+        let mut control = self.control(cancelled)?;
+        self.await_consensus(cancelled)?;
+        let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
+        self.read_onions(cancelled)?;
+        self.await_published(&mut control, &services, cancelled)?;
+        self.await_reachable(&services, cancelled)?;
+        if !self.keep_client {
+            self.client.stop();
+        }
+        Ok(())
     }
 
     /// The onion name of a service.
@@ -231,12 +249,13 @@ impl TorNet {
         if self.client.pid().is_none() {
             self.client.start()?;
         }
-        let mut control = self.control()?;
+        let never = || false;
+        let mut control = self.control(&never)?;
         self.service_node.reload();
         let name = service.name.clone();
-        self.read_onions()?;
-        self.await_published(&mut control, std::slice::from_ref(&service))?;
-        self.await_reachable(&[service])?;
+        self.read_onions(&never)?;
+        self.await_published(&mut control, std::slice::from_ref(&service), &never)?;
+        self.await_reachable(&[service], &never)?;
         if !self.keep_client {
             self.client.stop();
         }
@@ -337,10 +356,10 @@ impl TorNet {
     }
 
     /// Waits until the client knows a consensus that lists every relay with every flag.
-    fn await_consensus(&mut self) -> Result<(), TorNetError> {
+    fn await_consensus(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
         let consensus = self.client.dir.join("cached-microdesc-consensus");
         let want = AUTHORITIES + RELAYS;
-        self.until("a consensus that lists every relay", CONSENSUS_LIMIT, |_| {
+        self.until("a consensus that lists every relay", CONSENSUS_LIMIT, cancelled, || {
             let text = std::fs::read_to_string(&consensus).unwrap_or_default();
             let full = text
                 .lines()
@@ -355,18 +374,18 @@ impl TorNet {
         })
     }
 
-    fn control(&mut self) -> Result<Control, TorNetError> {
+    fn control(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Control, TorNetError> {
         let (port, dir) = (self.control_port, self.service_node.dir.clone());
-        self.until("a control port of the service process", SERVICES_LIMIT, |_| {
+        self.until("a control port of the service process", SERVICES_LIMIT, cancelled, || {
             Control::open(port, &dir).map_err(|e| e.to_string())
         })
     }
 
     /// Waits for the `hostname` file of every service.
-    fn read_onions(&mut self) -> Result<(), TorNetError> {
+    fn read_onions(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
         let dir = self.service_node.dir.clone();
         let names: Vec<String> = self.services.iter().map(|(service, _)| service.name.clone()).collect();
-        let onions = self.until("the names of the onion services", SERVICES_LIMIT, |_| {
+        let onions = self.until("the names of the onion services", SERVICES_LIMIT, cancelled, || {
             names
                 .iter()
                 .map(|name| {
@@ -384,10 +403,15 @@ impl TorNet {
         Ok(())
     }
 
-    fn await_published(&mut self, control: &mut Control, services: &[HiddenService]) -> Result<(), TorNetError> {
+    fn await_published(
+        &mut self,
+        control: &mut Control,
+        services: &[HiddenService],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), TorNetError> {
         let onions: Vec<(String, String)> =
             services.iter().map(|service| (service.name.clone(), self.onion(&service.name))).collect();
-        self.until("descriptors on every HSDir", SERVICES_LIMIT, |_| {
+        self.until("descriptors on every HSDir", SERVICES_LIMIT, cancelled, || {
             control.hear().map_err(|e| e.to_string())?;
             // Eight relays are fewer than the places of a descriptor's two replicas in the ring
             // (rend-spec-v3 [WHERE-HSDESC]): each of them holds it.
@@ -403,12 +427,16 @@ impl TorNet {
 
     /// Waits until the client gets through to each service (with nothing listening behind it:
     /// until the service says so).
-    fn await_reachable(&mut self, services: &[HiddenService]) -> Result<(), TorNetError> {
+    fn await_reachable(
+        &mut self,
+        services: &[HiddenService],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), TorNetError> {
         let socks_port = self.socks_port;
         for service in services {
             let onion = self.onion(&service.name);
             let wanted = format!("the service `{}` answering", service.name);
-            self.until(&wanted, SERVICES_LIMIT, |_| {
+            self.until(&wanted, SERVICES_LIMIT, cancelled, || {
                 let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, service.local_port)).is_ok();
                 match socks::probe(socks_port, &onion, service.virtual_port, PROBE_LIMIT) {
                     Ok(socks::CONNECTED) => Ok(()),
@@ -427,14 +455,18 @@ impl TorNet {
         &mut self,
         wanted: &str,
         limit: Duration,
-        mut holds: impl FnMut(&Self) -> Result<T, String>,
+        cancelled: &dyn Fn() -> bool,
+        mut holds: impl FnMut() -> Result<T, String>,
     ) -> Result<T, TorNetError> {
         let deadline = Instant::now() + limit;
         loop {
-            let seen = match holds(self) {
+            let seen = match holds() {
                 Ok(value) => return Ok(value),
                 Err(seen) => seen,
             };
+            if cancelled() {
+                return Err(TorNetError::Cancelled);
+            }
             for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
                 if let Some(status) = node.ended() {
                     return Err(TorNetError::Died { name: node.name.clone(), status, log: node.last_lines() });
