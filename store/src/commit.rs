@@ -143,6 +143,7 @@ impl Writer {
                         Ok((sequence, exhibit, age_sha256)) => written.push(Written { done, sequence, exhibit, age_sha256 }),
                         Err(NoFrame::Refused(error)) => done(Err(error)),
                         Err(NoFrame::Failed(error)) => {
+                            self.poison(&error);
                             done(Err(poisoned(&error)));
                             failure = Some(error);
                         }
