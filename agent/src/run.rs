@@ -180,7 +180,7 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         Err(problem) => return Err(refuse_open(&plan, &row.id, problem)),
     };
     let recipients = mandates::recipients(&mandate, now)?;
-    let revocations = mandates::revocations(&plan.store, now)?;
+    let revocations = mandates::revocations(&plan.store)?;
     let profile = profile(&plan.store, mandate.case(), plan.profile.as_deref())?;
     let headers = HeaderSet::builtin(profile.header_set())
         .ok_or_else(|| Problem::input("the profile names a header set that this build does not ship: see vigie profile list"))?;

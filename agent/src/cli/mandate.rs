@@ -167,7 +167,7 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
     let store = open(&args.open)?;
     let now = clock().stamp().wall;
     let signers = mandates::signers(&store)?;
-    let revocations = mandates::revocations(&store, now)?;
+    let revocations = mandates::revocations(&store)?;
     let mut listed = Vec::new();
     for (entry, row) in mandates::all(&store)? {
         let signed = SignedMandate::new(row.document.into_bytes(), row.signature.into_bytes());

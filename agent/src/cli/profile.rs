@@ -183,7 +183,7 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
             mandate.id()
         )));
     }
-    mandates::revocations(&store, now)?.check(&mandate, now).map_err(|e| Problem::refused(e.to_string()))?;
+    mandates::revocations(&store)?.check(&mandate, now).map_err(|e| Problem::refused(e.to_string()))?;
     let profile = run::profile(&store, mandate.case(), args.profile.as_deref())?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;

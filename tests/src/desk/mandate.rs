@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{AGENT, Desk, DeskError, PRINCIPAL, PSEUDONYM, utc};
 
 /// Header set that the profile names.
-pub(super) const HEADER_SET: &str = "tor-browser-15";
+pub(super) const HEADER_SET: &str = "tor-browser-linux-153";
 
 /// A target of a mandate.
 #[derive(Debug, Clone, PartialEq, Eq)]
