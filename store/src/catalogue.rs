@@ -9,6 +9,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -112,8 +113,7 @@ impl Catalogue {
         let folder = layout.catalogue();
         quarantine_snapshots(layout, disk.as_ref())?;
         let config = sled::Config::new().path(&folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let db = match opened {
+        let db = match open_patiently(&config) {
             Ok(Ok(db)) => db,
             Ok(Err(sled::Error::Io(source))) => {
                 return Err(StoreError::Io { trying: format!("opening {}", folder.display()), source });
@@ -265,6 +265,20 @@ impl Changes {
         self.batch.insert(key, value);
         self.any = true;
     }
+}
+
+/// Opens sled. The store's own lock is held, so a lock on sled's file can only be that of an
+/// earlier catalogue of this process whose background threads have not let go yet.
+fn open_patiently(config: &sled::Config) -> std::thread::Result<sled::Result<sled::Db>> {
+    for _ in 0..500 {
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    catch_unwind(AssertUnwindSafe(|| config.open()))
 }
 
 /// Unfinished snapshots of an interrupted open make sled report corruption: out of its sight.

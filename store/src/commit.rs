@@ -153,6 +153,7 @@ impl Writer {
         }
         let result = match failure {
             Some(error) => Err(error),
+            None if written.is_empty() && applied.is_empty() => return,
             None => self.commit(!written.is_empty()),
         };
         match result {

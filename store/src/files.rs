@@ -110,6 +110,10 @@ impl Layout {
     pub fn catalogue_damaged(&self) -> PathBuf {
         self.dir.join("catalogue.damaged")
     }
+    /// Present from before a recovery changes anything until its entry is in the log.
+    pub fn recovery_pending(&self) -> PathBuf {
+        self.dir.join("recovery.pending")
+    }
     pub fn wrapped_key(&self) -> PathBuf {
         self.dir.join("key.age")
     }
@@ -166,6 +170,14 @@ impl Layout {
         let name = format!("{what}-{}", HEXLOWER.encode(&random::<8>()?));
         disk.rename(path, &self.torn().join(name)).trying(|| format!("moving {} to torn/", path.display()))?;
         disk.sync_folder(&self.torn()).trying(|| "making torn/ durable".into())
+    }
+
+    /// Makes a marker file durable; no fault when it is there already.
+    pub fn mark(&self, path: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+        match disk.create(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            other => other.and_then(|_| disk.sync_folder(&self.dir)).trying(|| format!("writing {}", path.display())),
+        }
     }
 
     /// Makes the reserve file when there is room for it; a full disk uses what it held.

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, Changes, Place};
 use crate::checkpoint::Checkpoint;
@@ -40,6 +41,7 @@ pub(crate) fn recover(
     key: &WorkstationKey,
     local: &LocalCipher,
     head: &Checkpoint,
+    now: Timestamp,
     disk: &Arc<dyn Disk>,
 ) -> Result<Recovered, StoreError> {
     let _ = std::fs::remove_file(layout.checkpoint_part());
@@ -52,11 +54,12 @@ pub(crate) fn recover(
         Ok((catalogue, ledger)) => (catalogue, ledger, None),
         Err(StoreError::Catalogue { why }) => {
             // Nothing of evidence lies in it. Run state does, and is lost: pages are visited again.
+            // The marker goes when the rebuild is in the log: a stop before that begins it anew.
+            layout.mark(&layout.catalogue_damaged(), disk.as_ref())?;
             if layout.catalogue().exists() {
                 layout.set_aside(&layout.catalogue(), "catalogue", disk.as_ref())?;
             }
             let catalogue = Catalogue::open(layout, key, Arc::clone(disk))?;
-            let _ = std::fs::remove_file(layout.catalogue_damaged());
             (catalogue, Ledger::empty(), Some(why))
         }
         Err(other) => return Err(other),
@@ -64,6 +67,10 @@ pub(crate) fn recover(
     let mut recovered =
         Recovered { catalogue, ledger, changes: Changes::default(), adopted: 0, torn_bytes: 0, rebuilt };
     let mut walker = recovered.up_to(layout, local, head)?;
+    // A clock that is behind could not log what follows: nothing is moved under it.
+    if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
+        return Err(StoreError::ClockBehind { last, now });
+    }
     let signed = recovered.ledger.segment;
     recovered.beyond(layout, local, &mut walker, disk)?;
     recovered.settle(layout, signed, &walker, disk.as_ref())?;
@@ -162,7 +169,6 @@ impl Recovered {
     fn beyond(&mut self, layout: &Layout, local: &LocalCipher, walker: &mut Walker<'_>, disk: &Arc<dyn Disk>) -> Result<(), StoreError> {
         let mut buffer = Vec::new();
         loop {
-            let before = walker.next;
             let frame = match walker.step() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(()),
@@ -172,9 +178,10 @@ impl Recovered {
             let Some(segment) = &walker.segment else { return Ok(()) };
             let whole = frame.damaged_parts(segment, &mut buffer)?.is_empty();
             if !whole || !self.take(local, walker, &frame)? {
-                let at = Place { segment: frame.place.segment, offset: frame.place.offset };
-                debug_assert!(before.segment <= at.segment);
-                return self.tear(layout, at, disk.as_ref());
+                return self.tear(layout, frame.place, disk.as_ref());
+            }
+            if self.adopted == 0 {
+                layout.mark(&layout.recovery_pending(), disk.as_ref())?;
             }
             self.adopted += 1;
         }
@@ -224,6 +231,7 @@ impl Recovered {
     /// Moves everything from `at` on to `torn/`. Later segments first: a stop in the middle
     /// leaves less of the same tail, which the next open finds again.
     fn tear(&mut self, layout: &Layout, at: Place, disk: &dyn Disk) -> Result<(), StoreError> {
+        layout.mark(&layout.recovery_pending(), disk)?;
         for index in segment::list(layout)?.into_iter().rev().filter(|index| *index > at.segment) {
             self.torn_bytes += Segment::open(layout, index)?.map_or(0, |segment| segment.len);
             layout.set_aside(&segment::path(layout, index), &format!("segment-{index:08}"), disk)?;

@@ -171,8 +171,8 @@ impl Store {
         let room = disk.free_percent(&layout.dir).unwrap_or(0) >= RESERVE_PERCENT;
         layout.keep_reserve(room, disk.as_ref());
         let local = Arc::new(LocalCipher::new(&key, &layout.facts));
-        let recovered = recover(&layout, &key, &local, &head, &disk)?;
         let now = clock.stamp().wall;
+        let recovered = recover(&layout, &key, &local, &head, now, &disk)?;
         if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
             return Err(StoreError::ClockBehind { last, now });
         }
@@ -208,13 +208,16 @@ impl Store {
             events.event(&format!("the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"));
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
+            let _ = std::fs::remove_file(store.layout.catalogue_damaged());
         }
-        if adopted > 0 || torn_bytes > 0 {
+        // The marker alone stands for a recovery that was itself stopped before it was logged.
+        if adopted > 0 || torn_bytes > 0 || store.layout.recovery_pending().exists() {
             events.event(&format!(
                 "recovered after a stop in mid-write: {adopted} unsigned entries adopted, {torn_bytes} torn bytes set aside in torn/"
             ));
             let row = serde_json::json!({"format": "vigie.recovery/1", "adopted": adopted, "torn_bytes": torn_bytes});
             store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
+            let _ = std::fs::remove_file(store.layout.recovery_pending());
         }
         Ok(store)
     }

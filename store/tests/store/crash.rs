@@ -54,6 +54,7 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
     let kit = Kit::new();
     let mut kept: Vec<(u64, String)> = Vec::new();
     let mut recovered = 0;
+
     let mut noise = 0x9E37_79B9_7F4A_7C15u64;
     for run in 0..RUNS {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
@@ -80,7 +81,7 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
         }
         // The next child opens and recovers; every tenth time the parent looks.
         if run % 10 == 9 || run + 1 == RUNS {
-            recovered += check(&kit, &kept);
+            recovered = check(&kit, &kept);
         }
     }
     println!("{RUNS} kills, {} acknowledged, {recovered} recoveries seen, 0 lost", kept.len());

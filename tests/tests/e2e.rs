@@ -1,0 +1,46 @@
+//! The end-to-end suite: one private Tor network and one set of sample sites for all cases.
+//!
+//! A case is one function `fn(&World) -> CaseResult` in `e2e/<theme>.rs`, listed in that file's
+//! `cases()`. Cases run on several threads; one that needs a quiet site takes
+//! [`World::quiet`]. A filter that matches no case starts no network:
+//! `cargo test -p vigie-tests --test e2e -- tls`.
+
+#[path = "e2e/network.rs"]
+mod network;
+#[path = "e2e/sample_sites.rs"]
+mod sample_sites;
+#[path = "e2e/world.rs"]
+mod world;
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::world::{Case, World};
+
+/// All themes.
+fn cases() -> Vec<Case> {
+    [network::cases(), sample_sites::cases()].concat()
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken
+    // down below, whatever the cases did.
+    let world: Arc<OnceLock<Result<World, String>>> = Arc::default();
+    let trials = cases()
+        .into_iter()
+        .map(|case| {
+            let world = world.clone();
+            Trial::test(case.name, move || match world.get_or_init(World::start) {
+                Ok(world) => (case.run)(world).map_err(|e| Failed::from(e.to_string())),
+                Err(error) => Err(Failed::from(format!("the world did not come up: {error}"))),
+            })
+        })
+        .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // All trials are done and dropped their share: this ends every process of the network.
+    drop(Arc::into_inner(world));
+    conclusion.exit_code()
+}

@@ -1,0 +1,89 @@
+//! What all cases share.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use vigie_tests::process::{Command, Output};
+use vigie_tests::sites::{Site, Sites};
+use vigie_tests::tornet::{HiddenService, Options, TorNet};
+
+/// What a case gives back; any error fails it.
+pub type CaseResult = Result<(), Box<dyn std::error::Error>>;
+
+/// A named case.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// `theme::what_holds`.
+    pub name: &'static str,
+    /// The case.
+    pub run: fn(&World) -> CaseResult,
+}
+
+/// One network, one set of sites, one directory.
+pub struct World {
+    /// The network; services are labelled as their sites.
+    pub net: TorNet,
+    /// The sites.
+    pub sites: Sites,
+    dir: tempfile::TempDir,
+    quiet: Mutex<()>,
+}
+
+impl World {
+    /// Starts everything.
+    pub fn start() -> Result<Self, String> {
+        let sites = Sites::start().map_err(|e| format!("the sample sites: {e}"))?;
+        let dir = tempfile::Builder::new()
+            .prefix("e2e-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .map_err(|e| format!("a directory under {}: {e}", env!("CARGO_TARGET_TMPDIR")))?;
+        let service = |site: &Site| HiddenService {
+            name: site.name.to_owned(),
+            virtual_port: 80,
+            local_port: site.port,
+        };
+        let onions = [&sites.market_a, &sites.market_b, &sites.hostile, &sites.bulk];
+        let services = onions.into_iter().map(service).collect();
+        let options = Options { services, client_socks: true, dns: true };
+        let net = TorNet::start(&dir.path().join("net"), options).map_err(|e| e.to_string())?;
+        Ok(Self { net, sites, dir, quiet: Mutex::new(()) })
+    }
+
+    /// A new directory of a case, removed with the world.
+    pub fn dir(&self, case: &str) -> std::io::Result<PathBuf> {
+        let dir = self.dir.path().join(case);
+        std::fs::create_dir_all(&dir)?;
+        Ok(dir)
+    }
+
+    /// Held by a case that counts what sites were asked, against all others that hold it.
+    pub fn quiet(&self) -> MutexGuard<'_, ()> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `curl` through the C tor client.
+    pub fn curl(&self, url: &str, more: &[&str]) -> Result<Output, Box<dyn std::error::Error>> {
+        let port = self.net.socks_port().ok_or("the network has no SOCKS port")?;
+        Ok(Command::new("curl")
+            .args(["--disable", "--silent", "--show-error", "--max-time", "50", "--socks5-hostname"])
+            .arg(format!("127.0.0.1:{port}"))
+            .args(more)
+            .arg(url)
+            .run()?)
+    }
+
+    /// URL of a path of a site's onion service.
+    pub fn onion_url(&self, site: &Site, path: &str) -> String {
+        format!("http://{}{path}", self.net.onion(site.name))
+    }
+}
+
+/// Fails the case with a text unless the condition holds.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err(format!($($text)+).into());
+        }
+    };
+}
