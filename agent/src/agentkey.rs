@@ -42,9 +42,9 @@ impl AgentKey {
         }
         use secrecy::ExposeSecret;
         let passphrase = secrets::passphrase(Secret::Agent, passphrase_fd, false)?;
-        let key = key
-            .decrypt(passphrase.expose_secret())
-            .map_err(|_| Problem::locked(format!("the passphrase does not open the agent's SSH key {}", file.display())))?;
+        let key = key.decrypt(passphrase.expose_secret()).map_err(|_| {
+            Problem::locked(format!("the passphrase does not open the agent's SSH key {}", file.display()))
+        })?;
         Ok(Self::Held(Box::new(key)))
     }
 

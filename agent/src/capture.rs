@@ -48,7 +48,13 @@ pub struct Captured {
 pub type Grow<'a> = &'a (dyn Fn(&[String], &TargetUrl) -> Vec<StateOp> + Send + Sync);
 
 /// Captures a page. What `grow` gives is stored in the same transaction as the exhibit.
-pub async fn capture(session: &Arc<Session>, originals: &Arc<Originals>, visit: Wanted, path: &str, grow: Grow<'_>) -> Outcome {
+pub async fn capture(
+    session: &Arc<Session>,
+    originals: &Arc<Originals>,
+    visit: Wanted,
+    path: &str,
+    grow: Grow<'_>,
+) -> Outcome {
     let mut state = Vec::new();
     let cookies_at_start = url::Url::parse(&visit.url).map_or(0, |url| session.cookies(&url).1);
     let chain = match follow(session, visit, &mut state).await {
@@ -120,7 +126,11 @@ async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>)
             }
             Err(Missed::Failed(failure)) => {
                 if chain.exchanges.is_empty() {
-                    return Err(Outcome::Failed(format!("{}: {}", crate::session::kind_name(&failure), failure.detail)));
+                    return Err(Outcome::Failed(format!(
+                        "{}: {}",
+                        crate::session::kind_name(&failure),
+                        failure.detail
+                    )));
                 }
                 chain.notes.push(format!("the redirect's target did not answer: {}", failure.detail));
                 return Ok(chain);
@@ -229,27 +239,41 @@ struct Gathered {
 }
 
 /// Fetches what the mandate lets a capture hold beside the page itself.
-async fn requisites(session: &Arc<Session>, originals: &Arc<Originals>, page_exchange: &Exchange, page: &Page) -> Gathered {
+async fn requisites(
+    session: &Arc<Session>,
+    originals: &Arc<Originals>,
+    page_exchange: &Exchange,
+    page: &Page,
+) -> Gathered {
     let mut gathered = Gathered::default();
     let mut queue: Vec<(Requisite, u8)> = page.requisites.iter().cloned().map(|r| (r, 0)).collect();
     let most = usize::from(session.workstation.fetch.requisites);
     let mut asked = std::collections::HashSet::new();
     let mut next = 0;
     while next < queue.len() {
-        let wave: Vec<(Requisite, u8)> = queue[next..].iter().filter(|(r, _)| asked.insert(r.url.clone())).cloned().collect();
+        let wave: Vec<(Requisite, u8)> =
+            queue[next..].iter().filter(|(r, _)| asked.insert(r.url.clone())).cloned().collect();
         next = queue.len();
         let mut running = Vec::new();
         for (requisite, depth) in wave {
             if let Some(elsewhere) = originals.requisite(&requisite.url) {
-                gathered.facts.push(("requisite-in-session".into(), format!("{} {} {elsewhere}", class(requisite.class), one_line(&requisite.url))));
+                gathered.facts.push((
+                    "requisite-in-session".into(),
+                    format!("{} {} {elsewhere}", class(requisite.class), one_line(&requisite.url)),
+                ));
                 continue;
             }
             if gathered.exchanges.len() + running.len() >= most {
-                gathered.facts.push(("not-fetched".into(), format!("{} {}: more than {most} elements", class(requisite.class), one_line(&requisite.url))));
+                gathered.facts.push((
+                    "not-fetched".into(),
+                    format!("{} {}: more than {most} elements", class(requisite.class), one_line(&requisite.url)),
+                ));
                 continue;
             }
             if session.powers.media_policy(element(requisite.class)) == MediaPolicy::Withhold {
-                gathered.facts.push(("withheld".into(), format!("{} {}", class(requisite.class), one_line(&requisite.url))));
+                gathered
+                    .facts
+                    .push(("withheld".into(), format!("{} {}", class(requisite.class), one_line(&requisite.url))));
                 continue;
             }
             let session = Arc::clone(session);
@@ -260,10 +284,14 @@ async fn requisites(session: &Arc<Session>, originals: &Arc<Originals>, page_exc
                 via: Via::Requisite { from_secure: page_exchange.url.is_secure() },
                 referer: Some(page_exchange.url.clone()),
             };
-            running.push((requisite, depth, tokio::spawn(async move {
-                let _permit = session.permits.acquire().await;
-                fetch(&session, &wanted).await
-            })));
+            running.push((
+                requisite,
+                depth,
+                tokio::spawn(async move {
+                    let _permit = session.permits.acquire().await;
+                    fetch(&session, &wanted).await
+                }),
+            ));
         }
         for (requisite, depth, task) in running {
             match task.await {
@@ -275,12 +303,18 @@ async fn requisites(session: &Arc<Session>, originals: &Arc<Originals>, page_exc
                     gathered.take(exchange, &requisite);
                 }
                 Ok(Err(Missed::Refused(refusal))) => {
-                    gathered.facts.push(("refused".into(), format!("{} {} {}", class(requisite.class), one_line(&requisite.url), refusal.code())));
+                    gathered.facts.push((
+                        "refused".into(),
+                        format!("{} {} {}", class(requisite.class), one_line(&requisite.url), refusal.code()),
+                    ));
                     gathered.refused.push((requisite.url, refusal));
                 }
                 Ok(Err(Missed::Failed(failure))) => {
                     gathered.failed += 1;
-                    gathered.facts.push(("failed".into(), format!("{} {}: {}", class(requisite.class), one_line(&requisite.url), failure.detail)));
+                    gathered.facts.push((
+                        "failed".into(),
+                        format!("{} {}: {}", class(requisite.class), one_line(&requisite.url), failure.detail),
+                    ));
                 }
                 Ok(Err(Missed::Stopped)) | Err(_) => {}
             }
@@ -292,14 +326,22 @@ async fn requisites(session: &Arc<Session>, originals: &Arc<Originals>, page_exc
 impl Gathered {
     fn take(&mut self, exchange: Exchange, requisite: &Requisite) {
         if exchange.media == MediaPolicy::HashOnly {
-            self.facts.push(("hash-only".into(), format!(
-                "{} {} sha256:{} {} bytes{}",
-                class(requisite.class),
-                one_line(&requisite.url),
-                data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256),
-                exchange.finished.body_bytes,
-                exchange.finished.incomplete.as_ref().map(|why| format!(" (incomplete: {why})")).unwrap_or_default()
-            )));
+            self.facts.push((
+                "hash-only".into(),
+                format!(
+                    "{} {} sha256:{} {} bytes{}",
+                    class(requisite.class),
+                    one_line(&requisite.url),
+                    data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256),
+                    exchange.finished.body_bytes,
+                    exchange
+                        .finished
+                        .incomplete
+                        .as_ref()
+                        .map(|why| format!(" (incomplete: {why})"))
+                        .unwrap_or_default()
+                ),
+            ));
         } else {
             self.exchanges.push(exchange);
         }
@@ -355,7 +397,11 @@ fn custody(session: &Session, path: &str, cookies_at_start: usize) -> Vec<(Strin
         ("session", data_encoding::HEXLOWER.encode(&session.id)),
         ("clock", format!("{} ({:?}), boot {} + {} ns", stamp.wall, stamp.clock, stamp.boot_id, stamp.monotonic_ns)),
         ("cookies-at-start", cookies_at_start.to_string()),
-        ("cache", "none: nothing is served from an earlier visit; elements recorded earlier in the session are named as such".to_owned()),
+        (
+            "cache",
+            "none: nothing is served from an earlier visit; elements recorded earlier in the session are named as such"
+                .to_owned(),
+        ),
         ("proxy", "none but Tor".to_owned()),
         ("ip-address", "not known to Vigie: circuits hide it from the far side".to_owned()),
         ("header-set", session.headers.id().to_owned()),
@@ -414,8 +460,12 @@ impl Sealing {
             test_network: session.test_network(),
         };
         let url = self.url.reveal().to_owned();
-        let mut draft = session.draft(Kind::Exhibit, &row, json!({"url": url, "target": self.target, "status": self.status,
-            "complete": self.incomplete.is_none(), "why": self.incomplete}));
+        let mut draft = session.draft(
+            Kind::Exhibit,
+            &row,
+            json!({"url": url, "target": self.target, "status": self.status,
+            "complete": self.incomplete.is_none(), "why": self.incomplete}),
+        );
         draft.exhibit = Some(sealed);
         draft.commitments.push(Commitment { name: "url", value: url.clone().into_bytes() });
         draft.commitments.push(Commitment { name: "profile", value: session.profile.name().as_bytes().to_vec() });
@@ -428,11 +478,7 @@ impl Sealing {
                     session.tally.incomplete.fetch_add(1, Ordering::Relaxed);
                 }
                 originals.recorded(session, fresh, receipt.exhibit.unwrap_or(0));
-                Outcome::Captured(Box::new(Captured {
-                    receipt,
-                    wire_bytes,
-                    incomplete: self.incomplete,
-                }))
+                Outcome::Captured(Box::new(Captured { receipt, wire_bytes, incomplete: self.incomplete }))
             }
             Err(error) => Outcome::Failed(format!("the capture was not stored: {error}")),
         }

@@ -176,7 +176,10 @@ pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
         return Ok(key);
     }
     if !args.at.store.is_dir() {
-        return Err(Problem::input(format!("there is no store at {}: make one with vigie init", args.at.store.display())));
+        return Err(Problem::input(format!(
+            "there is no store at {}: make one with vigie init",
+            args.at.store.display()
+        )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
     Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
@@ -204,7 +207,10 @@ pub(crate) fn workstation(config: Option<&Path>, store: &Path) -> Result<crate::
 }
 
 /// The agent's key, as named by the option or by vigie.toml.
-pub(crate) fn agent_key(args: &AgentArgs, workstation: &crate::workstation::Workstation) -> Result<crate::agentkey::AgentKey, Problem> {
+pub(crate) fn agent_key(
+    args: &AgentArgs,
+    workstation: &crate::workstation::Workstation,
+) -> Result<crate::agentkey::AgentKey, Problem> {
     let file = args.agent_key.as_deref().or(workstation.agent_key.as_deref()).ok_or_else(|| {
         Problem::input("who acts? name the agent's SSH key with --agent-key FILE or as agent.key in vigie.toml")
     })?;

@@ -56,7 +56,10 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
                 held(&frontier).done += 1;
                 bytes += captured.wire_bytes;
                 if let Some(why) = &captured.incomplete {
-                    session.monitor.line(&format!("exhibit {} is incomplete ({target}): {why}", captured.receipt.exhibit.unwrap_or(0)));
+                    session.monitor.line(&format!(
+                        "exhibit {} is incomplete ({target}): {why}",
+                        captured.receipt.exhibit.unwrap_or(0)
+                    ));
                 }
             }
             Outcome::Refused => {

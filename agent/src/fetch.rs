@@ -14,8 +14,7 @@ use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
 use vigie_wire::limits::PARSE_BODY_BYTES;
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope,
-    Transport,
+    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
 };
 
 use crate::session::Session;
@@ -77,8 +76,12 @@ impl Exchange {
     }
     /// All values of a header.
     pub fn headers(&self, name: &str) -> Vec<String> {
-        self.head.iter().flat_map(|head| &head.headers).filter(|(n, _)| n == name)
-            .map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+        self.head
+            .iter()
+            .flat_map(|head| &head.headers)
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect()
     }
 }
 
@@ -195,11 +198,8 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
     let element = authorization.element();
     session.usage_request();
     let mut events = session.net.exchange(request);
-    let mut spool = if keep {
-        Some(Spool::create(session.store.spool_dir(), MEMORY_BYTES).map_err(disk)?)
-    } else {
-        None
-    };
+    let mut spool =
+        if keep { Some(Spool::create(session.store.spool_dir(), MEMORY_BYTES).map_err(disk)?) } else { None };
     let mut recorded = Recorded::default();
     let mut stop = session.stop_signal();
     loop {
@@ -209,7 +209,10 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
             () = stop.raised() => return Err(Failure { kind: FailureKind::Cancelled, detail: "stopped".into() }),
         };
         let Some(event) = event else {
-            return Err(Failure { kind: FailureKind::Other, detail: "the network part ended without an answer".into() });
+            return Err(Failure {
+                kind: FailureKind::Other,
+                detail: "the network part ended without an answer".into(),
+            });
         };
         match event {
             Event::Opened(connection) => recorded.connection = Some(connection),

@@ -48,7 +48,12 @@ pub struct Frontier {
 impl Frontier {
     /// Goes on with an unfinished round, or begins a new one with the entry points. Gives the
     /// frontier and the changes that begin it.
-    pub fn open(store: &Store, key: &ProfileKey, target: &str, entries: &[String]) -> Result<(Self, Vec<StateOp>), Problem> {
+    pub fn open(
+        store: &Store,
+        key: &ProfileKey,
+        target: &str,
+        entries: &[String],
+    ) -> Result<(Self, Vec<StateOp>), Problem> {
         let fault = |e: vigie_store::StoreError| Problem::from(e);
         let (queue_area, seen_area, round_area) =
             (format!("frontier/{target}"), format!("seen/{target}"), format!("round/{target}"));

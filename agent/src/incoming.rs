@@ -47,7 +47,12 @@ fn waiting(store: &Path) -> Vec<PathBuf> {
 
 /// Takes what waits: verified, logged, then removed. A file that does not open or verify is left
 /// where it is and said, once for each look.
-pub fn take(store: &vigie_store::Store, folder: &Path, key: &WorkstationKey, now: jiff::Timestamp) -> Vec<Result<vigie_config::revocation::Revocations, Problem>> {
+pub fn take(
+    store: &vigie_store::Store,
+    folder: &Path,
+    key: &WorkstationKey,
+    now: jiff::Timestamp,
+) -> Vec<Result<vigie_config::revocation::Revocations, Problem>> {
     waiting(folder)
         .into_iter()
         .map(|path| {

@@ -88,7 +88,13 @@ impl Jar {
     /// Imports a `cookies.txt` in the Netscape format (seven fields separated by tabs: host,
     /// subdomains, path, secure, expiry in Unix seconds, name, value; `#HttpOnly_` before the
     /// host is a mark, other `#` lines are comments). Only cookies for `hosts` are taken.
-    pub fn import(&mut self, text: &str, hosts: &[String], now_unix_s: i64, key: &ProfileKey) -> Result<(usize, Vec<StateOp>), Problem> {
+    pub fn import(
+        &mut self,
+        text: &str,
+        hosts: &[String],
+        now_unix_s: i64,
+        key: &ProfileKey,
+    ) -> Result<(usize, Vec<StateOp>), Problem> {
         let mut operations = Vec::new();
         let mut taken = 0;
         for (index, line) in text.lines().enumerate() {

@@ -23,9 +23,11 @@ pub fn rows<T: serde::de::DeserializeOwned>(store: &Store, kind: Kind) -> Result
         .rows(kind)?
         .into_iter()
         .map(|(sequence, row)| {
-            serde_json::from_slice(&row)
-                .map(|row| (sequence, row))
-                .map_err(|e| Problem::unsound(format!("the catalogue row of entry {sequence} cannot be read ({e}): run vigie verify")))
+            serde_json::from_slice(&row).map(|row| (sequence, row)).map_err(|e| {
+                Problem::unsound(format!(
+                    "the catalogue row of entry {sequence} cannot be read ({e}): run vigie verify"
+                ))
+            })
         })
         .collect()
 }
@@ -48,14 +50,18 @@ pub fn find(store: &Store, id: Option<&str>) -> Result<MandateRow, Problem> {
     let mut known = all(store)?;
     match id {
         Some(id) => known.into_iter().rev().find(|(_, row)| row.id == id).map(|(_, row)| row).ok_or_else(|| {
-            Problem::input(format!("no mandate {id} in this store: add it with vigie mandate add FILE, or see vigie mandate list"))
+            Problem::input(format!(
+                "no mandate {id} in this store: add it with vigie mandate add FILE, or see vigie mandate list"
+            ))
         }),
         None => {
             let Some((_, newest)) = known.pop() else {
                 return Err(Problem::input("this store holds no mandate: add one with vigie mandate add FILE"));
             };
             if known.iter().any(|(_, row)| row.id != newest.id) {
-                return Err(Problem::input("this store holds several mandates: name one with --mandate ID (see vigie mandate list)"));
+                return Err(Problem::input(
+                    "this store holds several mandates: name one with --mandate ID (see vigie mandate list)",
+                ));
             }
             Ok(newest)
         }
@@ -87,11 +93,19 @@ pub fn recipients(mandate: &Mandate, now: Timestamp) -> Result<Vec<Recipient>, P
 }
 
 /// Imports a verified mandate: refused when another mandate of its case names other recipients.
-pub fn add(store: &Store, document: Vec<u8>, signature: Vec<u8>, now: Timestamp) -> Result<(Mandate, Receipt), Problem> {
-    let row_document = String::from_utf8(document.clone()).map_err(|_| Problem::input("the mandate is not UTF-8 text"))?;
-    let row_signature = String::from_utf8(signature.clone()).map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?;
+pub fn add(
+    store: &Store,
+    document: Vec<u8>,
+    signature: Vec<u8>,
+    now: Timestamp,
+) -> Result<(Mandate, Receipt), Problem> {
+    let row_document =
+        String::from_utf8(document.clone()).map_err(|_| Problem::input("the mandate is not UTF-8 text"))?;
+    let row_signature = String::from_utf8(signature.clone())
+        .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?;
     let signers = signers(store)?;
-    let mandate = SignedMandate::new(document, signature).verify(&signers, now).map_err(|e| Problem::refused(e.to_string()))?;
+    let mandate =
+        SignedMandate::new(document, signature).verify(&signers, now).map_err(|e| Problem::refused(e.to_string()))?;
     for (_, other) in all(store)? {
         if other.id == mandate.id() && other.document != row_document {
             return Err(Problem::refused(format!(
@@ -134,12 +148,20 @@ pub fn add(store: &Store, document: Vec<u8>, signature: Vec<u8>, now: Timestamp)
 }
 
 /// Imports a verified revocation list.
-pub fn revoke(store: &Store, document: Vec<u8>, signature: Vec<u8>, now: Timestamp) -> Result<(Revocations, Receipt), Problem> {
+pub fn revoke(
+    store: &Store,
+    document: Vec<u8>,
+    signature: Vec<u8>,
+    now: Timestamp,
+) -> Result<(Revocations, Receipt), Problem> {
     let row = RevocationRow {
         document: String::from_utf8(document.clone()).map_err(|_| Problem::input("the list is not UTF-8 text"))?,
-        signature: String::from_utf8(signature.clone()).map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?,
+        signature: String::from_utf8(signature.clone())
+            .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?,
     };
-    let list = SignedRevocation::new(document, signature).verify(&signers(store)?, now).map_err(|e| Problem::refused(e.to_string()))?;
+    let list = SignedRevocation::new(document, signature)
+        .verify(&signers(store)?, now)
+        .map_err(|e| Problem::refused(e.to_string()))?;
     let draft = Draft {
         kind: Kind::MandateRevoked,
         mandate: None,

@@ -65,7 +65,12 @@ impl Originals {
             if part.original.is_none() && worthwhile(&part.exchange) {
                 fresh.payloads.push((
                     digest(&part.exchange),
-                    Original { exhibit: 0, record_id: part.record_id.clone(), url: url.clone(), date: date.to_string() },
+                    Original {
+                        exhibit: 0,
+                        record_id: part.record_id.clone(),
+                        url: url.clone(),
+                        date: date.to_string(),
+                    },
                 ));
             }
             if whole && !matches!(part.exchange.element, Element::Page | Element::Frame) {
@@ -81,7 +86,9 @@ impl Originals {
         for (digest, mut original) in fresh.payloads {
             original.exhibit = exhibit;
             // Stored with the next entry: if that never comes, a later copy is kept in full.
-            if let Ok(value) = serde_json::to_vec(&original) && value.len() < 3800 {
+            if let Ok(value) = serde_json::to_vec(&original)
+                && value.len() < 3800
+            {
                 session.store_later(StateOp::put(&session.profile_key, AREA, &digest, value));
                 payloads.insert(digest, original);
             }

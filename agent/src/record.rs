@@ -55,7 +55,11 @@ pub fn seal(session: &Session, capture: &mut Capture) -> Result<SealedExhibit, P
     warc.into_inner().finish().failing("sealing a capture")
 }
 
-fn write<W: Write>(session: &Session, capture: &mut Capture, warc: &mut WarcWriter<W>) -> Result<(), vigie_warc::WarcError> {
+fn write<W: Write>(
+    session: &Session,
+    capture: &mut Capture,
+    warc: &mut WarcWriter<W>,
+) -> Result<(), vigie_warc::WarcError> {
     let date = capture.date;
     let info = records::Info {
         software: session.software.version.clone(),
@@ -77,7 +81,12 @@ fn write<W: Write>(session: &Session, capture: &mut Capture, warc: &mut WarcWrit
     Ok(())
 }
 
-fn exchange<W: Write>(warc: &mut WarcWriter<W>, date: Timestamp, info_id: &str, part: &mut Part) -> Result<(), vigie_warc::WarcError> {
+fn exchange<W: Write>(
+    warc: &mut WarcWriter<W>,
+    date: Timestamp,
+    info_id: &str,
+    part: &mut Part,
+) -> Result<(), vigie_warc::WarcError> {
     let exchange = &mut part.exchange;
     let Some(mut wire) = exchange.wire.take() else { return Ok(()) };
     let url = exchange.url.reveal().to_owned();
@@ -128,7 +137,10 @@ fn session_fields(session: &Session) -> Vec<(String, String)> {
         field("vigie-software", &session.software.version),
         field("vigie-binary-sha256", &session.software.binary_sha256),
         field("vigie-configuration-sha256", &session.software.config_sha256),
-        field("vigie-network", if session.test_network() { "TEST NETWORK, not the public Tor network" } else { "public Tor network" }),
+        field(
+            "vigie-network",
+            if session.test_network() { "TEST NETWORK, not the public Tor network" } else { "public Tor network" },
+        ),
         field("vigie-tor-client", format!("arti {}", facts.arti_version)),
         field("vigie-tor-authorities", format!("{} sha256:{}", facts.authorities, facts.authorities_sha256)),
         field("vigie-tls-roots", format!("sha256:{} ({} added)", facts.tls_roots_sha256, facts.tls_extra_roots)),
@@ -144,10 +156,13 @@ fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(Str
         field("element", format!("{:?}", exchange.element)),
         field("target", &exchange.target),
         field("status", exchange.status()),
-        field("complete", match &finished.incomplete {
-            None => "yes".to_owned(),
-            Some(why) => format!("no: {why}"),
-        }),
+        field(
+            "complete",
+            match &finished.incomplete {
+                None => "yes".to_owned(),
+                Some(why) => format!("no: {why}"),
+            },
+        ),
         field("wire-bytes", finished.wire_bytes),
         field("head-bytes", finished.head_bytes),
         field("body-bytes", finished.body_bytes),
@@ -166,10 +181,13 @@ fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(Str
             Some(tls) => {
                 fields.push(field("tls", &tls.protocol));
                 fields.push(field("tls-cipher-suite", &tls.cipher_suite));
-                fields.push(field("tls-certificate", match &tls.invalid {
-                    None => "valid".to_owned(),
-                    Some(why) => format!("INVALID: {why}"),
-                }));
+                fields.push(field(
+                    "tls-certificate",
+                    match &tls.invalid {
+                        None => "valid".to_owned(),
+                        Some(why) => format!("INVALID: {why}"),
+                    },
+                ));
                 for certificate in &tls.chain {
                     fields.push(field("tls-chain", data_encoding::BASE64.encode(certificate)));
                 }

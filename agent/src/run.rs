@@ -155,7 +155,8 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
             match capture(session, &originals, wanted, "address given by the agent", &none).await {
                 Outcome::Captured(captured) => {
                     let number = captured.receipt.exhibit.unwrap_or(0);
-                    let state = captured.incomplete.as_ref().map_or("complete".into(), |why| format!("incomplete: {why}"));
+                    let state =
+                        captured.incomplete.as_ref().map_or("complete".into(), |why| format!("incomplete: {why}"));
                     session.monitor.line(&format!("exhibit {number} recorded, {state}"));
                 }
                 Outcome::Refused => {}
@@ -182,10 +183,12 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
     let recipients = mandates::recipients(&mandate, now)?;
     let revocations = mandates::revocations(&plan.store)?;
     let profile = profile(&plan.store, mandate.case(), plan.profile.as_deref())?;
-    let headers = HeaderSet::builtin(profile.header_set())
-        .ok_or_else(|| Problem::input("the profile names a header set that this build does not ship: see vigie profile list"))?;
+    let headers = HeaderSet::builtin(profile.header_set()).ok_or_else(|| {
+        Problem::input("the profile names a header set that this build does not ship: see vigie profile list")
+    })?;
     if headers.expired(now) {
-        plan.monitor.line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
+        plan.monitor
+            .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
     let powers = match Powers::bind(mandate, &profile, plan.agent.public(), now)
         .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers))
@@ -285,7 +288,12 @@ fn statement(session: &Session) -> String {
 
 /// A refusal before there is a session is an entry as well.
 fn refuse_open(plan: &Plan, mandate: &str, problem: Problem) -> Problem {
-    let row = crate::rows::RefusalRow { code: "session-open".into(), line: problem.line.clone(), target: String::new(), count: 1 };
+    let row = crate::rows::RefusalRow {
+        code: "session-open".into(),
+        line: problem.line.clone(),
+        target: String::new(),
+        count: 1,
+    };
     let draft = vigie_store::Draft {
         kind: Kind::Refusal,
         mandate: None,
@@ -303,7 +311,12 @@ fn refuse_open(plan: &Plan, mandate: &str, problem: Problem) -> Problem {
     }
 }
 
-fn log_not_ready(plan: &Plan, powers: &Powers, recipients: &[vigie_store::Recipient], failure: &vigie_wire::net::Failure) {
+fn log_not_ready(
+    plan: &Plan,
+    powers: &Powers,
+    recipients: &[vigie_store::Recipient],
+    failure: &vigie_wire::net::Failure,
+) {
     let row = crate::rows::FailureRow {
         target: String::new(),
         kind: crate::session::kind_name(failure),

@@ -182,9 +182,6 @@ pub mod ring {
 
     /// Forgets the key; true when there was one.
     pub fn forget(store: &Path) -> bool {
-        user()
-            .ok()
-            .and_then(|ring| ring.search(&name(store)).ok())
-            .is_some_and(|entry| entry.invalidate().is_ok())
+        user().ok().and_then(|ring| ring.search(&name(store)).ok()).is_some_and(|entry| entry.invalidate().is_ok())
     }
 }

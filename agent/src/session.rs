@@ -219,7 +219,13 @@ impl Session {
     }
 
     /// Logs that something was not permitted. `refused` pairs each address with its reason.
-    pub(crate) async fn log_refusal(&self, target: &str, refused: &[(String, Refusal)], context: &str, asked_for: bool) {
+    pub(crate) async fn log_refusal(
+        &self,
+        target: &str,
+        refused: &[(String, Refusal)],
+        context: &str,
+        asked_for: bool,
+    ) {
         let Some((_, first)) = refused.first() else { return };
         let row = RefusalRow {
             code: first.code().to_owned(),
@@ -227,8 +233,10 @@ impl Session {
             target: target.to_owned(),
             count: u32::try_from(refused.len()).unwrap_or(u32::MAX),
         };
-        let list: Vec<_> =
-            refused.iter().map(|(url, refusal)| json!({"url": url, "code": refusal.code(), "reason": refusal.to_string()})).collect();
+        let list: Vec<_> = refused
+            .iter()
+            .map(|(url, refusal)| json!({"url": url, "code": refusal.code(), "reason": refusal.to_string()}))
+            .collect();
         let mut draft = self.draft(Kind::Refusal, &row, json!({"target": target, "context": context, "refused": list}));
         draft.commitments.push(Commitment { name: "url", value: refused[0].0.clone().into_bytes() });
         self.tally.refusals.fetch_add(1, Ordering::Relaxed);
@@ -241,7 +249,14 @@ impl Session {
     }
 
     /// Logs one failed attempt.
-    pub(crate) async fn log_failure(&self, target: &str, wanted: &Wanted, failure: &Failure, attempt: u32, elapsed_ms: u64) {
+    pub(crate) async fn log_failure(
+        &self,
+        target: &str,
+        wanted: &Wanted,
+        failure: &Failure,
+        attempt: u32,
+        elapsed_ms: u64,
+    ) {
         let row = FailureRow {
             target: target.to_owned(),
             kind: kind_name(failure),

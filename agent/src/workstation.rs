@@ -140,7 +140,8 @@ impl Workstation {
         if fetch.redirects > 20 || !(1..=10).contains(&fetch.attempts) {
             return Err(Problem::input("vigie.toml: fetch.redirects must be at most 20 and fetch.attempts 1 to 10"));
         }
-        if [fetch.connect_ms, fetch.first_byte_ms, fetch.idle_ms, fetch.total_ms].contains(&0) || fetch.body_bytes == 0 {
+        if [fetch.connect_ms, fetch.first_byte_ms, fetch.idle_ms, fetch.total_ms].contains(&0) || fetch.body_bytes == 0
+        {
             return Err(Problem::input("vigie.toml: a limit under [fetch] is 0: give a positive number"));
         }
         let mut extra_roots = Vec::new();
@@ -168,9 +169,9 @@ fn certificates(pem: &[u8], file: &Path) -> Result<Vec<Vec<u8>>, Problem> {
     while let Some((_, after)) = rest.split_once("-----BEGIN CERTIFICATE-----") {
         let Some((body, tail)) = after.split_once("-----END CERTIFICATE-----") else { break };
         let packed: String = body.split_whitespace().collect();
-        let der = data_encoding::BASE64.decode(packed.as_bytes()).map_err(|e| {
-            Problem::input(format!("the trust anchor {} is not valid PEM: {e}", file.display()))
-        })?;
+        let der = data_encoding::BASE64
+            .decode(packed.as_bytes())
+            .map_err(|e| Problem::input(format!("the trust anchor {} is not valid PEM: {e}", file.display())))?;
         found.push(der);
         rest = tail;
     }

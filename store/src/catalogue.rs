@@ -139,7 +139,15 @@ impl Catalogue {
         self.put(changes, CURSOR.to_vec(), &plain)
     }
 
-    pub fn add(&self, changes: &mut Changes, sequence: u64, kind: Kind, place: Place, row: &[u8], url: &[u8]) -> Result<(), StoreError> {
+    pub fn add(
+        &self,
+        changes: &mut Changes,
+        sequence: u64,
+        kind: Kind,
+        place: Place,
+        row: &[u8],
+        url: &[u8],
+    ) -> Result<(), StoreError> {
         self.put(changes, at(b'e', sequence), &Record::encode(place, row, url))?;
         let mut listed = vec![b'k', kind.number()];
         listed.extend_from_slice(&sequence.to_be_bytes());
@@ -293,7 +301,9 @@ fn quarantine_snapshots(layout: &Layout, disk: &dyn Disk) -> Result<(), StoreErr
 }
 
 fn is_unfinished(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"))
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"))
 }
 
 fn at(space: u8, number: u64) -> Vec<u8> {

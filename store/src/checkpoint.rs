@@ -48,7 +48,8 @@ impl Checkpoint {
         if text.len() > CHECKPOINT_BYTES {
             return Err(CheckpointError("longer than 64 KiB"));
         }
-        let (body, signatures) = text.split_once("\n\n").ok_or(CheckpointError("no blank line before the signatures"))?;
+        let (body, signatures) =
+            text.split_once("\n\n").ok_or(CheckpointError("no blank line before the signatures"))?;
         let signatures = signatures.strip_suffix('\n').ok_or(CheckpointError("the last line has no end"))?;
         let body = format!("{body}\n");
         let mut found = false;
@@ -64,7 +65,10 @@ impl Checkpoint {
             if found {
                 return Err(CheckpointError("two signatures of the log"));
             }
-            verifier.key.verify_strict(body.as_bytes(), &signature).map_err(|_| CheckpointError("the signature does not match"))?;
+            verifier
+                .key
+                .verify_strict(body.as_bytes(), &signature)
+                .map_err(|_| CheckpointError("the signature does not match"))?;
             found = true;
         }
         if !found {

@@ -32,8 +32,8 @@ use crate::entry::{Blob, ENTRY_BYTES, Entry};
 use crate::error::{StoreError, Trying};
 use crate::files::Layout;
 use crate::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, PART_BYTES, Sum, digest};
-use crate::ledger::{Ledger, Taken};
 use crate::keys::SEAL_BYTES;
+use crate::ledger::{Ledger, Taken};
 use crate::local::{Context, Local, LocalCipher};
 use crate::seal::{Body, SealedExhibit};
 use crate::segment::{self, PIECE_BYTES};
@@ -140,7 +140,9 @@ impl Writer {
                         continue;
                     }
                     match self.append(*prepared, free) {
-                        Ok((sequence, exhibit, age_sha256)) => written.push(Written { done, sequence, exhibit, age_sha256 }),
+                        Ok((sequence, exhibit, age_sha256)) => {
+                            written.push(Written { done, sequence, exhibit, age_sha256 })
+                        }
                         Err(NoFrame::Refused(error)) => done(Err(error)),
                         Err(NoFrame::Failed(error)) => {
                             self.poison(&error);

@@ -148,7 +148,11 @@ fn opening(name: &str, value: Vec<u8>) -> Result<Opening, StoreError> {
     Ok(Opening { name: name.to_owned(), salt: random::<32>()?.to_vec(), value })
 }
 
-fn private_part(private: Private, openings: Vec<Opening>, exhibit: Option<Inside>) -> Result<(Vec<u8>, Vec<Opening>), StoreError> {
+fn private_part(
+    private: Private,
+    openings: Vec<Opening>,
+    exhibit: Option<Inside>,
+) -> Result<(Vec<u8>, Vec<Opening>), StoreError> {
     let content = serde_json::from_slice(&private.json)
         .map_err(|e| StoreError::invalid(format!("a private part that is not JSON ({e})")))?;
     let part = PrivatePart { format: PrivatePart::FORMAT.into(), openings, exhibit, content };

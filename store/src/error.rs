@@ -58,7 +58,9 @@ pub enum StoreError {
         free_percent: u8,
     },
     /// A write failed earlier; nothing more is accepted until the store is opened anew.
-    #[error("the store stopped after a failed write ({why}); see to the disk, then open the store again: it recovers by itself")]
+    #[error(
+        "the store stopped after a failed write ({why}); see to the disk, then open the store again: it recovers by itself"
+    )]
     Poisoned {
         /// The first failure.
         why: String,
@@ -97,7 +99,9 @@ pub enum StoreError {
         what: String,
     },
     /// Frames that the signed head covers are not there.
-    #[error("ALARM: the signed head covers {signed} entries, but only {found} are there; do not go on, find the missing segments")]
+    #[error(
+        "ALARM: the signed head covers {signed} entries, but only {found} are there; do not go on, find the missing segments"
+    )]
     Missing {
         /// Size of the signed head.
         signed: u64,
@@ -105,7 +109,9 @@ pub enum StoreError {
         found: u64,
     },
     /// The signed head on disk is older than what this workstation committed.
-    #[error("ALARM: the signed head covers {signed} entries, but {committed} were committed here; an older checkpoint was put back")]
+    #[error(
+        "ALARM: the signed head covers {signed} entries, but {committed} were committed here; an older checkpoint was put back"
+    )]
     RolledBack {
         /// Size of the signed head.
         signed: u64,

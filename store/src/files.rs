@@ -30,7 +30,12 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub fn encode(&self) -> String {
-        format!("vigie.store/1\nid {}\norigin {}\nscrypt {}\n", HEXLOWER.encode(&self.id), self.origin, self.scrypt_log_n)
+        format!(
+            "vigie.store/1\nid {}\norigin {}\nscrypt {}\n",
+            HEXLOWER.encode(&self.id),
+            self.origin,
+            self.scrypt_log_n
+        )
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -158,7 +163,8 @@ impl Layout {
             }
             other => other?,
         };
-        let text = String::from_utf8(text).map_err(|_| StoreError::damaged("the signed head (checkpoint) is not text"))?;
+        let text =
+            String::from_utf8(text).map_err(|_| StoreError::damaged("the signed head (checkpoint) is not text"))?;
         let checkpoint =
             Checkpoint::open(&text, verifier).map_err(|e| StoreError::damaged(format!("the signed head: {e}")))?;
         Ok((text, checkpoint))
@@ -225,7 +231,12 @@ mod tests {
         let facts = Facts { id: [3; 16], origin: "customs.example/desk-1".into(), scrypt_log_n: 18 };
         let text = facts.encode();
         assert_eq!(Facts::parse(&text), Some(facts));
-        for bad in [text.replace("scrypt 18", "scrypt 018"), text.replace("03", "0G"), format!("{text}\n"), text.replace("18", "60")] {
+        for bad in [
+            text.replace("scrypt 18", "scrypt 018"),
+            text.replace("03", "0G"),
+            format!("{text}\n"),
+            text.replace("18", "60"),
+        ] {
             assert_eq!(Facts::parse(&bad), None, "{bad}");
         }
     }

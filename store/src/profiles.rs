@@ -17,7 +17,14 @@ fn file(layout: &Layout, key: &WorkstationKey, case: &str, name: &str) -> PathBu
     layout.profiles().join(HEXLOWER.encode(&tag[..16]))
 }
 
-pub(crate) fn create(layout: &Layout, key: &WorkstationKey, case: &str, name: &str, passphrase: &SecretString, disk: &dyn Disk) -> Result<(), StoreError> {
+pub(crate) fn create(
+    layout: &Layout,
+    key: &WorkstationKey,
+    case: &str,
+    name: &str,
+    passphrase: &SecretString,
+    disk: &dyn Disk,
+) -> Result<(), StoreError> {
     let path = file(layout, key, case, name);
     if path.exists() {
         return Err(StoreError::ProfileExists);
@@ -32,7 +39,13 @@ pub(crate) fn create(layout: &Layout, key: &WorkstationKey, case: &str, name: &s
     disk.sync_folder(&layout.profiles()).trying(|| "keeping the profile's key".into())
 }
 
-pub(crate) fn unlock(layout: &Layout, key: &WorkstationKey, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
+pub(crate) fn unlock(
+    layout: &Layout,
+    key: &WorkstationKey,
+    case: &str,
+    name: &str,
+    passphrase: &SecretString,
+) -> Result<ProfileKey, StoreError> {
     let path = file(layout, key, case, name);
     if !path.exists() {
         return Err(StoreError::NoSuchProfile);

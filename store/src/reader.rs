@@ -150,7 +150,9 @@ impl Reader {
     }
 
     fn frame(&self, sequence: u64) -> Result<(Segment, Frame), StoreError> {
-        let place = usize::try_from(sequence).ok().and_then(|at| self.index().map(|index| index.places.get(at).copied()).transpose());
+        let place = usize::try_from(sequence)
+            .ok()
+            .and_then(|at| self.index().map(|index| index.places.get(at).copied()).transpose());
         let place = place.ok_or(StoreError::NoSuchEntry { sequence })??;
         let broken = || StoreError::damaged(format!("entry {sequence} is not in its place"));
         let segment = Segment::open(&self.layout, place.segment)?.ok_or_else(broken)?;

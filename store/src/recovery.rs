@@ -134,7 +134,12 @@ fn count(layout: &Layout) -> u64 {
 
 impl Recovered {
     /// Takes in what the signed head covers and the catalogue lacks.
-    fn up_to<'a>(&mut self, layout: &'a Layout, local: &LocalCipher, head: &Checkpoint) -> Result<Walker<'a>, StoreError> {
+    fn up_to<'a>(
+        &mut self,
+        layout: &'a Layout,
+        local: &LocalCipher,
+        head: &Checkpoint,
+    ) -> Result<Walker<'a>, StoreError> {
         let place = Place { segment: self.ledger.segment, offset: self.ledger.end };
         let mut walker = Walker::at(layout, place, self.ledger.tree.size(), self.ledger.previous, self.ledger.exhibits);
         while walker.sequence < head.size {
@@ -166,7 +171,13 @@ impl Recovered {
     }
 
     /// Adopts or sets aside what lies beyond the signed size.
-    fn beyond(&mut self, layout: &Layout, local: &LocalCipher, walker: &mut Walker<'_>, disk: &Arc<dyn Disk>) -> Result<(), StoreError> {
+    fn beyond(
+        &mut self,
+        layout: &Layout,
+        local: &LocalCipher,
+        walker: &mut Walker<'_>,
+        disk: &Arc<dyn Disk>,
+    ) -> Result<(), StoreError> {
         let mut buffer = Vec::new();
         loop {
             let frame = match walker.step() {

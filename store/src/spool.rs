@@ -38,13 +38,7 @@ struct Encrypted {
 impl Spool {
     /// An empty spool. Beyond `memory_limit` bytes all of it moves to a nameless file in `dir`.
     pub fn create(dir: &Path, memory_limit: usize) -> Result<Self, StoreError> {
-        Ok(Self {
-            dir: dir.to_owned(),
-            memory_limit,
-            held: Held::Memory(Vec::new()),
-            sha256: Sha256::new(),
-            len: 0,
-        })
+        Ok(Self { dir: dir.to_owned(), memory_limit, held: Held::Memory(Vec::new()), sha256: Sha256::new(), len: 0 })
     }
 
     /// Ends writing.

@@ -146,16 +146,34 @@ impl Store {
     /// # Errors
     /// [`StoreError::Locked`], [`StoreError::WrongKey`], [`StoreError::ClockBehind`]; and damage
     /// ([`StoreError::is_damage`]) when what the signed head covers is not there.
-    pub fn open(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents) -> Result<Self, StoreError> {
+    pub fn open(
+        dir: &Path,
+        key: WorkstationKey,
+        clock: Arc<dyn Clock>,
+        events: &dyn StoreEvents,
+    ) -> Result<Self, StoreError> {
         Self::open_with(dir, key, clock, events, Settings::default())
     }
 
     /// As [`Self::open`], with other settings.
-    pub fn open_with(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents, settings: Settings) -> Result<Self, StoreError> {
+    pub fn open_with(
+        dir: &Path,
+        key: WorkstationKey,
+        clock: Arc<dyn Clock>,
+        events: &dyn StoreEvents,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
         Self::open_any(dir, key, clock, events, settings, false)
     }
 
-    fn open_any(dir: &Path, key: WorkstationKey, clock: Arc<dyn Clock>, events: &dyn StoreEvents, settings: Settings, new: bool) -> Result<Self, StoreError> {
+    fn open_any(
+        dir: &Path,
+        key: WorkstationKey,
+        clock: Arc<dyn Clock>,
+        events: &dyn StoreEvents,
+        settings: Settings,
+        new: bool,
+    ) -> Result<Self, StoreError> {
         let layout = Layout::open(dir)?;
         let lock = Lock::take(&layout)?;
         let signer = signing_key(&layout, &key)?;
@@ -203,9 +221,12 @@ impl Store {
             .trying(|| "starting the store's writer".into())?;
         let spool = layout.spool();
         let writer = Mutex::new(Some(thread));
-        let store = Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, _lock: lock };
+        let store =
+            Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, _lock: lock };
         if let Some(why) = rebuilt {
-            events.event(&format!("the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"));
+            events.event(&format!(
+                "the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"
+            ));
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
             let _ = std::fs::remove_file(store.layout.catalogue_damaged());

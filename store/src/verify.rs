@@ -293,7 +293,9 @@ fn find(segment: &Segment, offset: u64) -> Result<Option<Frame>, StoreError> {
     while at + HEADER_BYTES as u64 <= segment.len {
         let piece = (segment.len - at).min(buffer.len() as u64) as usize;
         segment.read(&mut buffer[..piece], at)?;
-        for found in (0..piece.saturating_sub(HEADER_MAGIC.len() - 1)).filter(|i| buffer[*i..].starts_with(&HEADER_MAGIC)) {
+        for found in
+            (0..piece.saturating_sub(HEADER_MAGIC.len() - 1)).filter(|i| buffer[*i..].starts_with(&HEADER_MAGIC))
+        {
             match Frame::read(segment, at + found as u64) {
                 Ok(frame) => return Ok(Some(frame)),
                 Err(Fault::Io(error)) => return Err(error),

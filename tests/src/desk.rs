@@ -316,7 +316,8 @@ mod tests {
     fn stock_tools_accept_what_lies_on_the_desk() {
         let dir = tempfile::tempdir().unwrap();
         let now: Timestamp = "2026-11-10T12:00:00Z".parse().unwrap();
-        let targets = [Target::onion("market-a", &crate::tornet::absent_onion()), Target::web("shop", "brocante.test", 4433)];
+        let targets =
+            [Target::onion("market-a", &crate::tornet::absent_onion()), Target::web("shop", "brocante.test", 4433)];
         let network = Network { arti_toml: "[tor_network]\nfallback_caches = []\n".into(), ca_pem: Some("x".into()) };
         let desk = Desk::create(dir.path(), &targets, &network, now).unwrap();
         for name in ["mandate.toml", "revocations.toml"] {

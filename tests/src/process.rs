@@ -174,12 +174,7 @@ impl Command {
     /// When it cannot be started.
     pub fn spawn_with_open_input(self) -> Result<Running, ProcessError> {
         let mut command = std::process::Command::new(&self.program);
-        command
-            .args(&self.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),
@@ -190,14 +185,22 @@ impl Command {
             command.current_dir(dir);
         }
         let started = Instant::now();
-        let mut child = command.spawn().map_err(|source| ProcessError::Start {
-            program: self.program.to_string_lossy().into_owned(),
-            source,
-        })?;
+        let mut child = command
+            .spawn()
+            .map_err(|source| ProcessError::Start { program: self.program.to_string_lossy().into_owned(), source })?;
         let stdout = Capture::of(child.stdout.take());
         let stderr = Capture::of(child.stderr.take());
         let stdin = child.stdin.take();
-        Ok(Running { shown: self.shown(), child, stdin, stdout, stderr, started, peak_memory_bytes: None, reaped: false })
+        Ok(Running {
+            shown: self.shown(),
+            child,
+            stdin,
+            stdout,
+            stderr,
+            started,
+            peak_memory_bytes: None,
+            reaped: false,
+        })
     }
 }
 
@@ -458,11 +461,7 @@ mod tests {
 
     #[test]
     fn output_input_and_code_are_captured() {
-        let output = Command::new("sh")
-            .args(["-c", "cat; echo no >&2; exit 3"])
-            .stdin("yes")
-            .run()
-            .unwrap();
+        let output = Command::new("sh").args(["-c", "cat; echo no >&2; exit 3"]).stdin("yes").run().unwrap();
         assert_eq!((output.text().as_str(), output.errors().as_str()), ("yes", "no\n"));
         assert_eq!(output.code(), Some(3));
         assert!(output.clone().exits(3).is_ok());
@@ -490,10 +489,8 @@ mod tests {
 
     #[test]
     fn waits_for_words_and_open_input() {
-        let mut running = Command::new("sh")
-            .args(["-c", "echo ready; cat; echo gone"])
-            .spawn_with_open_input()
-            .unwrap();
+        let mut running =
+            Command::new("sh").args(["-c", "echo ready; cat; echo gone"]).spawn_with_open_input().unwrap();
         running.wait_for("ready", Duration::from_secs(10)).unwrap();
         assert!(!running.has_ended());
         assert!(running.wait_for("gone", Duration::from_millis(50)).is_err());

@@ -70,11 +70,8 @@ impl Sites {
     /// # Errors
     /// When the machine refuses a port or a thread, or a certificate cannot be made.
     pub fn start() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("sites")
-            .enable_all()
-            .build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("sites").enable_all().build()?;
         let ca = TestCa::create().map_err(std::io::Error::other)?;
         let acceptor = ca.acceptor(SECOND_HAND_HOST, tls::Validity::Now).map_err(std::io::Error::other)?;
         let expired = ca.acceptor(SECOND_HAND_HOST, tls::Validity::Expired).map_err(std::io::Error::other)?;
@@ -105,17 +102,7 @@ impl Sites {
         let (listener, hostile) = listen(&runtime, "hostile")?;
         hostile::spawn(&runtime, listener, hostile.journal.clone(), away);
 
-        Ok(Self {
-            market_a,
-            market_b,
-            second_hand,
-            expired_tls,
-            bulk,
-            hostile,
-            elsewhere,
-            ca,
-            _runtime: runtime,
-        })
+        Ok(Self { market_a, market_b, second_hand, expired_tls, bulk, hostile, elsewhere, ca, _runtime: runtime })
     }
 
     /// All sites.

@@ -301,7 +301,8 @@ impl TorNet {
         let threads: Vec<_> = making.into_iter().map(std::thread::spawn).collect();
         let mut authorities = Vec::new();
         for thread in threads {
-            let made = thread.join().map_err(|_| TorNetError::Machine(std::io::Error::other("making keys panicked")))?;
+            let made =
+                thread.join().map_err(|_| TorNetError::Machine(std::io::Error::other("making keys panicked")))?;
             let (node, authority) = made?;
             relays.push(node);
             authorities.push(authority);
@@ -427,11 +428,7 @@ impl TorNet {
 
     /// Waits until the client gets through to each service (with nothing listening behind it:
     /// until the service says so).
-    fn await_reachable(
-        &mut self,
-        services: &[HiddenService],
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), TorNetError> {
+    fn await_reachable(&mut self, services: &[HiddenService], cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
         let socks_port = self.socks_port;
         for service in services {
             let onion = self.onion(&service.name);
@@ -499,6 +496,8 @@ impl Drop for TorNet {
         for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
             node.stop();
         }
-        if std::env::var_os("DBG").is_none() { let _ = std::fs::remove_dir_all(&self.root); }
+        if std::env::var_os("DBG").is_none() {
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
     }
 }

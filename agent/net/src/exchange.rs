@@ -10,7 +10,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use vigie_wire::net::{CircuitKey, Event, Failure, FailureKind, Incomplete, Method, Request, ResponseHead, Scope, Transport};
+use vigie_wire::net::{
+    CircuitKey, Event, Failure, FailureKind, Incomplete, Method, Request, ResponseHead, Scope, Transport,
+};
 
 use crate::pool::{Connection, Pool};
 use crate::scope;
@@ -87,7 +89,9 @@ impl<D: Dial> Engine<D> {
                         Ok(Err(failure)) => return drop(events.send(Event::Failed(failure)).await),
                         Err(_) => {
                             let detail = format!("no stream to the service within {} ms", request.limits.connect_ms);
-                            return drop(events.send(Event::Failed(Failure { kind: FailureKind::Timeout, detail })).await);
+                            return drop(
+                                events.send(Event::Failed(Failure { kind: FailureKind::Timeout, detail })).await,
+                            );
                         }
                     }
                 }
@@ -121,7 +125,13 @@ impl<D: Dial> Engine<D> {
         }
     }
 
-    async fn attempt(&self, request: &Request, mut connection: Connection, reused: bool, events: &mpsc::Sender<Event>) -> Attempt {
+    async fn attempt(
+        &self,
+        request: &Request,
+        mut connection: Connection,
+        reused: bool,
+        events: &mpsc::Sender<Event>,
+    ) -> Attempt {
         let head = head(request);
         connection.tap.arm(head.clone());
         let tap = connection.tap.clone();
@@ -131,8 +141,13 @@ impl<D: Dial> Engine<D> {
             Method::Get => http::Method::GET,
             Method::Head => http::Method::HEAD,
         };
-        let Ok(order) = http::Request::builder().method(method).uri("/").header("host", "x").body(Empty::<Bytes>::new()) else {
-            return Attempt::Ended(Event::Failed(Failure { kind: FailureKind::Other, detail: "no request".into() }), None);
+        let Ok(order) =
+            http::Request::builder().method(method).uri("/").header("host", "x").body(Empty::<Bytes>::new())
+        else {
+            return Attempt::Ended(
+                Event::Failed(Failure { kind: FailureKind::Other, detail: "no request".into() }),
+                None,
+            );
         };
         let mut progress = Progress::new(request.limits, events.clone());
         let response = connection.sender.send_request(order);
@@ -177,7 +192,10 @@ impl<D: Dial> Engine<D> {
             }
         };
         let (parts, mut body) = response.into_parts();
-        let fields = parts.headers.iter().map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())));
+        let fields = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), Bytes::copy_from_slice(value.as_bytes())));
         let understood = ResponseHead { status: parts.status.as_u16(), headers: fields.collect() };
         if events.send(Event::Head(understood)).await.is_err() {
             return Attempt::Cancelled;

@@ -14,7 +14,11 @@ pub fn check(request: &Request) -> Result<(), Failure> {
         return refuse("the port is 0");
     }
     let path = &request.path;
-    if !path.starts_with('/') || path.len() > limits::URL_BYTES || path.contains('#') || !path.bytes().all(|b| b.is_ascii_graphic()) {
+    if !path.starts_with('/')
+        || path.len() > limits::URL_BYTES
+        || path.contains('#')
+        || !path.bytes().all(|b| b.is_ascii_graphic())
+    {
         return refuse("the path is not in origin form");
     }
     if request.headers.len() > limits::REQUEST_HEADER_FIELDS {
@@ -35,7 +39,10 @@ pub fn check(request: &Request) -> Result<(), Failure> {
                 return refuse("the Host field names another host than the scope");
             }
         }
-        if ["content-length", "transfer-encoding", "upgrade", "expect", "te"].iter().any(|n| name.eq_ignore_ascii_case(n)) {
+        if ["content-length", "transfer-encoding", "upgrade", "expect", "te"]
+            .iter()
+            .any(|n| name.eq_ignore_ascii_case(n))
+        {
             return refuse("a header field belongs to requests that change something");
         }
     }
@@ -58,7 +65,8 @@ fn host(name: &str) -> bool {
         return label.len() == 56 && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'));
     }
     let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
     name.len() <= 253

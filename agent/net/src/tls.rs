@@ -75,7 +75,9 @@ impl Trust {
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| {
             let rustls = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
             fault(match rustls {
-                Some(rustls::Error::InvalidCertificate(why)) => format!("the certificate does not hold: {}", reason(why)),
+                Some(rustls::Error::InvalidCertificate(why)) => {
+                    format!("the certificate does not hold: {}", reason(why))
+                }
                 Some(other) => format!("the handshake failed: {other}"),
                 None => "the connection ended during the handshake".to_owned(),
             })
@@ -140,10 +142,20 @@ impl ServerCertVerifier for Noting {
             other => other,
         }
     }
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.inner.verify_tls12_signature(message, cert, dss)
     }
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         self.inner.verify_tls13_signature(message, cert, dss)
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -123,16 +123,23 @@ impl Dial for Tor {
 fn failure(error: &arti_client::Error) -> Failure {
     let error_kind = error.kind();
     let kind = match error_kind {
-        ErrorKind::BootstrapRequired | ErrorKind::DirectoryExpired | ErrorKind::TorAccessFailed | ErrorKind::TorDirectoryError => {
-            FailureKind::TorNotReady
-        }
+        ErrorKind::BootstrapRequired
+        | ErrorKind::DirectoryExpired
+        | ErrorKind::TorAccessFailed
+        | ErrorKind::TorDirectoryError => FailureKind::TorNotReady,
         ErrorKind::OnionServiceNotFound => FailureKind::DescriptorNotFound,
-        ErrorKind::OnionServiceProtocolViolation | ErrorKind::OnionServiceAddressInvalid => FailureKind::DescriptorInvalid,
-        ErrorKind::OnionServiceMissingClientAuth | ErrorKind::OnionServiceWrongClientAuth => FailureKind::ClientKeyNeeded,
+        ErrorKind::OnionServiceProtocolViolation | ErrorKind::OnionServiceAddressInvalid => {
+            FailureKind::DescriptorInvalid
+        }
+        ErrorKind::OnionServiceMissingClientAuth | ErrorKind::OnionServiceWrongClientAuth => {
+            FailureKind::ClientKeyNeeded
+        }
         ErrorKind::OnionServiceNotRunning => FailureKind::Introduction,
         ErrorKind::OnionServiceConnectionFailed => FailureKind::Rendezvous,
         ErrorKind::RemoteConnectionRefused => FailureKind::StreamRefused,
-        ErrorKind::ExitPolicyRejected | ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamError => FailureKind::ExitFailed,
+        ErrorKind::ExitPolicyRejected | ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamError => {
+            FailureKind::ExitFailed
+        }
         ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => FailureKind::NameNotFound,
         ErrorKind::ExitTimeout | ErrorKind::TorNetworkTimeout | ErrorKind::RemoteNetworkTimeout => FailureKind::Timeout,
         _ => FailureKind::Other,
@@ -212,5 +219,9 @@ fn authorities(table: &toml::Table) -> Option<Vec<String>> {
 }
 
 fn private_folder(folder: &Path) -> Result<(), NetError> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| NetError::Directory(e.to_string()))
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| NetError::Directory(e.to_string()))
 }

@@ -76,7 +76,9 @@ impl Tap {
         let mut shared = self.shared();
         let chunk = shared.chunks.pop_front()?;
         shared.waiting -= chunk.len();
-        if shared.waiting < WAITING_BYTES && let Some(reader) = shared.reader.take() {
+        if shared.waiting < WAITING_BYTES
+            && let Some(reader) = shared.reader.take()
+        {
             reader.wake();
         }
         Some(chunk)

@@ -17,10 +17,8 @@ pub enum Reading {
 }
 
 /// Schemes that address nothing one could ask a server for.
-const DROPPED: [&str; 11] = [
-    "javascript", "vbscript", "data", "mailto", "about", "blob", "tel", "sms", "callto", "cid",
-    "view-source",
-];
+const DROPPED: [&str; 11] =
+    ["javascript", "vbscript", "data", "mailto", "about", "blob", "tel", "sms", "callto", "cid", "view-source"];
 
 /// The URL that references are resolved against.
 #[derive(Clone)]

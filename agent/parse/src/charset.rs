@@ -44,12 +44,7 @@ pub fn in_page(label: &str) -> Option<&'static Encoding> {
 
 /// Chooses in the order of the standard: byte order mark, `Content-Type`, `<meta>` within the first
 /// 1,024 bytes, guess. Says when these contradict each other.
-pub fn choose(
-    bytes: &[u8],
-    content_type: Option<&[u8]>,
-    is_html: bool,
-    warnings: &mut Warnings,
-) -> Charset {
+pub fn choose(bytes: &[u8], content_type: Option<&[u8]>, is_html: bool, warnings: &mut Warnings) -> Charset {
     let bom = Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
     let label = parameter(content_type, "charset");
     let http = label.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));

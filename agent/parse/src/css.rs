@@ -16,13 +16,7 @@ pub fn sheet(text: &str, base: &Base, found: &mut Requisites, warnings: &mut War
 }
 
 /// Reads a `style` attribute; its images are of the class given.
-pub fn inline(
-    text: &str,
-    base: &Base,
-    class: RequisiteClass,
-    found: &mut Requisites,
-    warnings: &mut Warnings,
-) {
+pub fn inline(text: &str, base: &Base, class: RequisiteClass, found: &mut Requisites, warnings: &mut Warnings) {
     // Most style attributes refer to nothing; an escape may hide the word.
     if text.contains('(') || text.contains('@') {
         read(text, base, class, found, warnings);

@@ -107,8 +107,7 @@ pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a
     let field = document.content_encoding.as_deref().unwrap_or_default();
     let field = String::from_utf8_lossy(&field[..field.len().min(1024)]).into_owned();
     let names = field.split(',').map(str::trim);
-    let names: Vec<&str> =
-        names.filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity")).collect();
+    let names: Vec<&str> = names.filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity")).collect();
     let codings: Option<Vec<Coding>> = names.iter().map(|name| Coding::named(name)).collect();
     let identity = |warnings: &mut Warnings| {
         let most = body.len().min(document.decoded_bytes as usize);
@@ -133,14 +132,12 @@ pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a
     }
     let from = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
     let mut bytes = Vec::new();
-    let result = chain(body, &codings, document.decoded_bytes)
-        .and_then(|mut reader| read_until_error(&mut reader, &mut bytes));
+    let result =
+        chain(body, &codings, document.decoded_bytes).and_then(|mut reader| read_until_error(&mut reader, &mut bytes));
     match result {
         Ok(()) => {}
-        Err(error) if error.to_string() == LIMIT => warnings.add(format!(
-            "decoding {from} gives more than {} bytes: the rest was not read",
-            document.decoded_bytes
-        )),
+        Err(error) if error.to_string() == LIMIT => warnings
+            .add(format!("decoding {from} gives more than {} bytes: the rest was not read", document.decoded_bytes)),
         Err(_) if bytes.is_empty() && !body.is_empty() => {
             warnings.add(format!("the body is not {from}, although it says so: read as it is"));
             return identity(warnings);

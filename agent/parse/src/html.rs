@@ -19,13 +19,19 @@ const NESTING: usize = 512;
 pub fn read(document: &Document, text: &str, page: &mut Page) {
     let flat = flatten(text);
     if flat.is_some() {
-        page.warnings.push(format!("tags are nested more than {NESTING} deep: the deeper ones were not built into the tree"));
+        page.warnings
+            .push(format!("tags are nested more than {NESTING} deep: the deeper ones were not built into the tree"));
     }
     if text.contains('\0') {
         page.warnings.push("the page holds NUL characters".into());
     }
     let html = Html::parse_document(flat.as_deref().unwrap_or(text));
-    let mut reader = Reader { base: Base::new(&document.url), requisites: Requisites::default(), links: HashSet::new(), based: false };
+    let mut reader = Reader {
+        base: Base::new(&document.url),
+        requisites: Requisites::default(),
+        links: HashSet::new(),
+        based: false,
+    };
     for (name, value) in &document.headers {
         let value = String::from_utf8_lossy(value);
         match name.as_str() {
@@ -76,13 +82,18 @@ impl Reader {
                     && self.links.insert(url.clone())
                 {
                     let text = fold(&element.text().take(200).collect::<String>());
-                    let text = if text.is_empty() { fold(value.attr("title").or(value.attr("aria-label")).unwrap_or_default()) } else { text };
+                    let text = if text.is_empty() {
+                        fold(value.attr("title").or(value.attr("aria-label")).unwrap_or_default())
+                    } else {
+                        text
+                    };
                     page.links.push(Reference { url, text, rel: rel(value.attr("rel")) });
                 }
             }
             "link" => self.link(element),
             "img" => {
-                let class = if image::shows_offer(element) { RequisiteClass::ListingImage } else { RequisiteClass::OtherImage };
+                let class =
+                    if image::shows_offer(element) { RequisiteClass::ListingImage } else { RequisiteClass::OtherImage };
                 for name in ["src", "data-src"] {
                     let url = resolve(self, name);
                     self.requisites.add(url, class);
@@ -153,7 +164,9 @@ impl Reader {
     /// A `Link` field (RFC 8288): only stylesheets are part of how the page looks.
     fn link_field(&mut self, value: &str) {
         for part in value.split(',').take(64) {
-            let Some((target, parameters)) = part.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else { continue };
+            let Some((target, parameters)) = part.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+                continue;
+            };
             let lower = parameters.to_ascii_lowercase();
             if lower.contains("rel=stylesheet") || lower.contains("rel=\"stylesheet\"") {
                 let url = self.base.resolve(target);
@@ -165,7 +178,8 @@ impl Reader {
     /// `url 2x, url 480w`: each candidate.
     fn srcset(&mut self, value: Option<&str>, class: RequisiteClass) {
         for candidate in value.unwrap_or_default().split(", ").take(32) {
-            let url = candidate.split_whitespace().next().and_then(|text| self.base.resolve(text.trim_end_matches(',')));
+            let url =
+                candidate.split_whitespace().next().and_then(|text| self.base.resolve(text.trim_end_matches(',')));
             self.requisites.add(url, class);
         }
     }
@@ -175,9 +189,12 @@ impl Reader {
         let content = content.trim_start();
         let digits = content.find(|c: char| !c.is_ascii_digit()).unwrap_or(content.len());
         let delay = content[..digits].parse().unwrap_or(0);
-        let rest = content[digits..].trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ';' || c == ',' || c.is_whitespace());
+        let rest = content[digits..]
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ';' || c == ',' || c.is_whitespace());
         let rest = match rest.get(..3) {
-            Some(name) if name.eq_ignore_ascii_case("url") => rest[3..].trim_start().strip_prefix('=').map_or(rest, str::trim_start),
+            Some(name) if name.eq_ignore_ascii_case("url") => {
+                rest[3..].trim_start().strip_prefix('=').map_or(rest, str::trim_start)
+            }
             _ => rest,
         };
         let rest = rest.trim_matches(['"', '\'']);
@@ -198,7 +215,11 @@ impl Reader {
             fields.push((fold(field.value().attr("name").unwrap_or_default()), fold(&kind)));
         }
         Form {
-            action: value.attr("action").and_then(|action| self.base.resolve(action)).or_else(|| self.base.resolve("?")).unwrap_or_default(),
+            action: value
+                .attr("action")
+                .and_then(|action| self.base.resolve(action))
+                .or_else(|| self.base.resolve("?"))
+                .unwrap_or_default(),
             method: if matches!(method.as_str(), "post" | "dialog") { method } else { "get".into() },
             fields,
         }
@@ -228,8 +249,29 @@ fn flatten(text: &str) -> Option<String> {
         match bytes.get(start + 1) {
             Some(b'/') => depth = depth.saturating_sub(1),
             Some(letter) if letter.is_ascii_alphabetic() => {
-                let name: String = text[start + 1..end].chars().take_while(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-                if matches!(name.as_str(), "img" | "br" | "hr" | "input" | "meta" | "link" | "source" | "area" | "base" | "a" | "p" | "li" | "tr" | "td" | "option") {
+                let name: String = text[start + 1..end]
+                    .chars()
+                    .take_while(char::is_ascii_alphanumeric)
+                    .collect::<String>()
+                    .to_ascii_lowercase();
+                if matches!(
+                    name.as_str(),
+                    "img"
+                        | "br"
+                        | "hr"
+                        | "input"
+                        | "meta"
+                        | "link"
+                        | "source"
+                        | "area"
+                        | "base"
+                        | "a"
+                        | "p"
+                        | "li"
+                        | "tr"
+                        | "td"
+                        | "option"
+                ) {
                     continue;
                 }
                 depth += 1;

@@ -3,8 +3,10 @@
 use scraper::ElementRef;
 
 /// Names that mark decoration, in `class`, `id`, `src` or `alt`.
-const DECORATION: &[&str] =
-    &["logo", "icon", "banner", "captcha", "avatar", "sprite", "emoji", "flag", "badge", "spinner", "pixel", "rating", "star"];
+const DECORATION: &[&str] = &[
+    "logo", "icon", "banner", "captcha", "avatar", "sprite", "emoji", "flag", "badge", "spinner", "pixel", "rating",
+    "star",
+];
 /// Parts of a page that hold no offers.
 const FRAME: &[&str] = &["header", "nav", "footer", "aside"];
 /// Smallest declared side of a picture that shows something, in CSS pixels.
@@ -33,11 +35,17 @@ pub fn shows_offer(image: ElementRef<'_>) -> bool {
     }
     let linked_or_record = ancestors.iter().any(|a| repeats(*a));
     let product = ancestors.iter().any(|a| matches!(a.value().name(), "main" | "article" | "figure"))
-        || ancestors.iter().any(|a| a.value().attr("itemtype").is_some_and(|kind| kind.contains("Product") || kind.contains("Offer")))
-        || ancestors.iter().any(|a| a.value().attr("class").is_some_and(|class| {
-            let class = class.to_ascii_lowercase();
-            ["product", "listing", "item", "offer", "annonce", "gallery", "photo"].iter().any(|word| class.contains(word))
-        }));
+        || ancestors
+            .iter()
+            .any(|a| a.value().attr("itemtype").is_some_and(|kind| kind.contains("Product") || kind.contains("Offer")))
+        || ancestors.iter().any(|a| {
+            a.value().attr("class").is_some_and(|class| {
+                let class = class.to_ascii_lowercase();
+                ["product", "listing", "item", "offer", "annonce", "gallery", "photo"]
+                    .iter()
+                    .any(|word| class.contains(word))
+            })
+        });
     linked_or_record || product
 }
 

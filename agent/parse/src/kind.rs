@@ -16,8 +16,12 @@ pub fn kind(content_type: Option<&[u8]>, body: &[u8]) -> PageKind {
         "text/css" => PageKind::Stylesheet,
         "" | "unknown/unknown" | "application/unknown" | "*/*" => sniff(body),
         _ if !essence.contains('/') => sniff(body),
-        "application/json" | "application/xml" | "application/javascript"
-        | "application/x-javascript" | "application/ecmascript" | "application/pgp-keys"
+        "application/json"
+        | "application/xml"
+        | "application/javascript"
+        | "application/x-javascript"
+        | "application/ecmascript"
+        | "application/pgp-keys"
         | "application/pgp-signature" => PageKind::Text,
         _ if essence.starts_with("text/") => PageKind::Text,
         _ if essence.ends_with("+xml") || essence.ends_with("+json") => PageKind::Text,
@@ -26,9 +30,27 @@ pub fn kind(content_type: Option<&[u8]>, body: &[u8]) -> PageKind {
 }
 
 const OPENINGS: [&[u8]; 21] = [
-    b"<!doctype html", b"<html", b"<head", b"<script", b"<iframe", b"<h1", b"<div", b"<font",
-    b"<table", b"<a", b"<style", b"<title", b"<b", b"<body", b"<br", b"<p", b"<!--", b"<meta",
-    b"<link", b"<form", b"<center",
+    b"<!doctype html",
+    b"<html",
+    b"<head",
+    b"<script",
+    b"<iframe",
+    b"<h1",
+    b"<div",
+    b"<font",
+    b"<table",
+    b"<a",
+    b"<style",
+    b"<title",
+    b"<b",
+    b"<body",
+    b"<br",
+    b"<p",
+    b"<!--",
+    b"<meta",
+    b"<link",
+    b"<form",
+    b"<center",
 ];
 
 fn sniff(body: &[u8]) -> PageKind {
@@ -37,8 +59,7 @@ fn sniff(body: &[u8]) -> PageKind {
     let plain = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     let html = OPENINGS.iter().any(|opening| {
         let Some((start, rest)) = plain.split_at_checked(opening.len()) else { return false };
-        let ends = *opening == b"<!--".as_slice()
-            || rest.first().is_none_or(|b| b.is_ascii_whitespace() || *b == b'>');
+        let ends = *opening == b"<!--".as_slice() || rest.first().is_none_or(|b| b.is_ascii_whitespace() || *b == b'>');
         start.eq_ignore_ascii_case(opening) && ends
     });
     // Binary data bytes of MIME Sniffing §3.

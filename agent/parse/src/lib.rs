@@ -42,8 +42,7 @@ pub fn page(document: &Document) -> Page {
         return page;
     }
     let is_html = kind == PageKind::Html;
-    let charset =
-        charset::choose(&decoded.bytes, document.content_type.as_deref(), is_html, &mut warnings);
+    let charset = charset::choose(&decoded.bytes, document.content_type.as_deref(), is_html, &mut warnings);
     if is_html {
         html::read(document, &decoded.bytes, charset, base, &mut page, &mut warnings);
     } else {

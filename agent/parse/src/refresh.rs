@@ -6,12 +6,7 @@ use crate::address::{Base, Reading};
 use crate::warnings::Warnings;
 
 /// Takes the `Refresh` response field; the one of a page is only used when there is none.
-pub fn from_fields(
-    fields: &[(String, bytes::Bytes)],
-    base: &Base,
-    page: &mut Page,
-    warnings: &mut Warnings,
-) {
+pub fn from_fields(fields: &[(String, bytes::Bytes)], base: &Base, page: &mut Page, warnings: &mut Warnings) {
     for (name, value) in fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("refresh")) {
         let value = String::from_utf8_lossy(value);
         match parse(&value) {
@@ -23,12 +18,7 @@ pub fn from_fields(
 }
 
 /// Sets the refresh of a page.
-pub fn take(
-    (delay_s, reference): (u32, Option<String>),
-    base: &Base,
-    page: &mut Page,
-    warnings: &mut Warnings,
-) {
+pub fn take((delay_s, reference): (u32, Option<String>), base: &Base, page: &mut Page, warnings: &mut Warnings) {
     let reading = match &reference {
         None => Reading::Url(base.own().to_owned()),
         Some(reference) => base.resolve(reference),
@@ -65,9 +55,10 @@ pub fn parse(value: &str) -> Option<(u32, Option<String>)> {
     if rest.is_empty() {
         return Some((delay, None));
     }
-    let named = rest.get(..3).filter(|word| word.eq_ignore_ascii_case("url")).and_then(|_| {
-        rest[3..].trim_ascii_start().strip_prefix('=').map(str::trim_ascii_start)
-    });
+    let named = rest
+        .get(..3)
+        .filter(|word| word.eq_ignore_ascii_case("url"))
+        .and_then(|_| rest[3..].trim_ascii_start().strip_prefix('=').map(str::trim_ascii_start));
     let reference = named.unwrap_or(rest);
     let reference = match reference.chars().next() {
         Some(quote @ ('"' | '\'')) => reference[1..].split(quote).next().unwrap_or_default(),

@@ -10,12 +10,8 @@ use std::cell::{Cell, RefCell};
 
 use ego_tree::NodeId;
 use html5ever::tendril::StrTendril;
-use html5ever::tokenizer::{
-    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
-};
-use html5ever::tree_builder::{
-    ElementFlags, NodeOrText, QuirksMode, TreeBuilder, TreeBuilderOpts, TreeSink,
-};
+use html5ever::tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
+use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeBuilder, TreeBuilderOpts, TreeSink};
 use html5ever::{Attribute, LocalName, QualName, TokenizerResult};
 use scraper::{Html, HtmlTreeSink};
 
@@ -93,8 +89,7 @@ fn feed(tokenizer: &Tokenizer<Guard>, text: &str) {
         if between {
             // In raw text only an end tag can be a tag; `<!` and `<?` begin no tag.
             let second = piece.as_bytes().get(1).copied().unwrap_or(b' ');
-            in_tag = opening == 1
-                && (second == b'/' || (second.is_ascii_alphabetic() && !guard.raw.get()));
+            in_tag = opening == 1 && (second == b'/' || (second.is_ascii_alphabetic() && !guard.raw.get()));
         }
         if in_tag {
             let separates = |b: &&u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b'/' | b'"' | b'\'');
@@ -138,9 +133,31 @@ struct Guard {
 
 /// Elements that hold raw text or nothing: they never nest.
 const LEAVES: [&str; 25] = [
-    "script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes", "plaintext",
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr", "frame", "image",
+    "script",
+    "style",
+    "title",
+    "textarea",
+    "xmp",
+    "iframe",
+    "noembed",
+    "noframes",
+    "plaintext",
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "param",
+    "source",
+    "track",
+    "wbr",
+    "frame",
+    "image",
 ];
 
 /// How far back the end tag of an element closed early is looked for.

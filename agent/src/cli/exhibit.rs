@@ -44,8 +44,9 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
         let entry = entry?;
         let (Some(exhibit), Some(age)) = (entry.exhibit, &entry.age) else { continue };
         let row = reader.row(entry.sequence, &key)?;
-        let row: ExhibitRow = serde_json::from_slice(&row)
-            .map_err(|e| Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence)))?;
+        let row: ExhibitRow = serde_json::from_slice(&row).map_err(|e| {
+            Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence))
+        })?;
         listed.push(Listed {
             exhibit,
             entry: entry.sequence,
@@ -84,7 +85,9 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
 pub enum ExhibitCommand {
     /// Copy an exhibit as it lies in the store (an age file), for a recipient to open with stock
     /// age. The act is signed by the agent and logged with its purpose.
-    #[command(after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age")]
+    #[command(
+        after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age"
+    )]
     Get(GetArgs),
 }
 
@@ -131,12 +134,23 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
     if entry.age.as_ref().is_none_or(|age| age.sha256 != copied.1) {
         return Err(Problem::unsound(format!("exhibit {} is not what the log says: run vigie verify", args.number)));
     }
-    show::line(format!("exhibit {}: {} bytes, sha256:{}, in {}", args.number, copied.0, data_encoding::HEXLOWER.encode(&copied.1), to.display()))?;
+    show::line(format!(
+        "exhibit {}: {} bytes, sha256:{}, in {}",
+        args.number,
+        copied.0,
+        data_encoding::HEXLOWER.encode(&copied.1),
+        to.display()
+    ))?;
     Ok(exit::OK)
 }
 
 /// The read is logged before the bytes leave: a copy without an entry cannot exist.
-fn log_read(store: &Store, args: &GetArgs, agent: &crate::agentkey::AgentKey, mandate_row: &MandateRow) -> Result<(), Problem> {
+fn log_read(
+    store: &Store,
+    args: &GetArgs,
+    agent: &crate::agentkey::AgentKey,
+    mandate_row: &MandateRow,
+) -> Result<(), Problem> {
     let now = clock().stamp().wall;
     let signed = vigie_config::mandate::SignedMandate::new(
         mandate_row.document.clone().into_bytes(),
@@ -155,7 +169,8 @@ fn log_read(store: &Store, args: &GetArgs, agent: &crate::agentkey::AgentKey, ma
         record::one_line(&args.purpose)
     );
     let act = SignedAct { signature: agent.sign(&statement)?, statement };
-    let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: "sealed copy".into(), act: act.clone() };
+    let row =
+        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: "sealed copy".into(), act: act.clone() };
     store.append(Draft {
         kind: Kind::Read,
         mandate: Some(mandate.digest().0),
@@ -167,7 +182,9 @@ fn log_read(store: &Store, args: &GetArgs, agent: &crate::agentkey::AgentKey, ma
         ],
         private: Some(Private {
             recipients: mandates::recipients(&mandate, now)?,
-            json: json!({"statement": act.statement, "signature": act.signature, "exhibit": args.number}).to_string().into_bytes(),
+            json: json!({"statement": act.statement, "signature": act.signature, "exhibit": args.number})
+                .to_string()
+                .into_bytes(),
         }),
         row: serde_json::to_vec(&row).failing("preparing the entry")?,
         url_row: None,

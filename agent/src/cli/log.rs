@@ -41,7 +41,9 @@ struct Listed {
 
 pub fn log(args: LogArgs) -> Result<u8, Problem> {
     let wanted = match &args.kind {
-        Some(name) => Some(Kind::from_name(name).ok_or_else(|| Problem::input(format!("{name:?} is not a kind of entry")))?),
+        Some(name) => {
+            Some(Kind::from_name(name).ok_or_else(|| Problem::input(format!("{name:?} is not a kind of entry")))?)
+        }
         None => None,
     };
     let key = if args.rows { Some(key(&args.open)?) } else { None };
@@ -55,7 +57,9 @@ pub fn log(args: LogArgs) -> Result<u8, Problem> {
         }
         let row = match &key {
             None => None,
-            Some(key) => reader.row(entry.sequence, key).map(|row| serde_json::from_slice(&row).ok())?.map(without_documents),
+            Some(key) => {
+                reader.row(entry.sequence, key).map(|row| serde_json::from_slice(&row).ok())?.map(without_documents)
+            }
         };
         listed.push(Listed {
             entry: entry.sequence,

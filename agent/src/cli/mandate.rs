@@ -192,10 +192,7 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
     if args.json {
         show::json(&listed)?;
     } else {
-        let rows: Vec<_> = listed
-            .into_iter()
-            .map(|m| vec![m.id, m.case, m.state, m.from, m.until, m.title])
-            .collect();
+        let rows: Vec<_> = listed.into_iter().map(|m| vec![m.id, m.case, m.state, m.from, m.until, m.title]).collect();
         show::table(&["MANDATE", "CASE", "STATE", "FROM", "UNTIL", "TITLE"], &rows)?;
     }
     Ok(exit::OK)

@@ -37,7 +37,9 @@ pub enum ProfileCommand {
 pub enum SessionCommand {
     /// Import cookies.txt (Netscape format) from a browser where a human logged in. Needs the
     /// action `authenticate` in the mandate; logged with its purpose.
-    #[command(after_help = "Example:\n  vigie profile session import cookies.txt --store store --purpose 'log-in of 3 March'")]
+    #[command(
+        after_help = "Example:\n  vigie profile session import cookies.txt --store store --purpose 'log-in of 3 March'"
+    )]
     Import(ImportArgs),
 }
 
@@ -97,11 +99,17 @@ pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
 }
 
 fn new(args: NewArgs) -> Result<u8, Problem> {
-    let text = std::fs::read_to_string(&args.file).map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
-    let profile = Profile::parse(text.as_bytes()).map_err(|e| Problem::input(format!("{}: {e}", args.file.display())))?;
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
+    let profile =
+        Profile::parse(text.as_bytes()).map_err(|e| Problem::input(format!("{}: {e}", args.file.display())))?;
     if HeaderSet::builtin(profile.header_set()).is_none() {
         let known: Vec<_> = HeaderSet::all().iter().map(|set| set.id().to_owned()).collect();
-        return Err(Problem::input(format!("{}: no such header set; this build ships {}", args.file.display(), known.join(", "))));
+        return Err(Problem::input(format!(
+            "{}: no such header set; this build ships {}",
+            args.file.display(),
+            known.join(", ")
+        )));
     }
     let store = open(&args.open)?;
     let now = clock().stamp().wall;
@@ -160,7 +168,15 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
     } else {
         let rows: Vec<_> = listed
             .into_iter()
-            .map(|p| vec![p.name, p.case, p.language, p.header_set, p.header_set_expires.unwrap_or_else(|| "not shipped".into())])
+            .map(|p| {
+                vec![
+                    p.name,
+                    p.case,
+                    p.language,
+                    p.header_set,
+                    p.header_set_expires.unwrap_or_else(|| "not shipped".into()),
+                ]
+            })
             .collect();
         show::table(&["PROFILE", "CASE", "LANGUAGE", "HEADER SET", "EXPIRES"], &rows)?;
         let sets: Vec<_> = HeaderSet::all().iter().map(|set| set.id().to_owned()).collect();
@@ -173,7 +189,8 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     if args.purpose.trim().is_empty() {
         return Err(Problem::input("an import needs a purpose: say why with --purpose TEXT"));
     }
-    let text = std::fs::read_to_string(&args.file).map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
     let store = open(&args.open)?;
     let now = clock().stamp().wall;
     let mandate = mandates::open(&store, args.mandate.as_deref(), now)?;
@@ -195,7 +212,10 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     let mut jar = Jar::open(&store.state(&key, "jar"))?;
     let (taken, state) = jar.import(&text, &hosts, now.as_second(), &key)?;
     if taken == 0 {
-        return Err(Problem::input(format!("{} holds no live cookie for a target of the mandate", args.file.display())));
+        return Err(Problem::input(format!(
+            "{} holds no live cookie for a target of the mandate",
+            args.file.display()
+        )));
     }
     let statement = format!(
         "vigie profile-session\ntime {now}\norigin {}\nmandate {}\nagent {}\nprofile {}\ncookies {taken}\npurpose {}\n",
@@ -222,7 +242,10 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
             Commitment { name: "agent-signature", value: act.signature.clone().into_bytes() },
             Commitment { name: "agent-statement", value: act.statement.clone().into_bytes() },
         ],
-        private: Some(Private { recipients, json: json!({"statement": act.statement, "signature": act.signature}).to_string().into_bytes() }),
+        private: Some(Private {
+            recipients,
+            json: json!({"statement": act.statement, "signature": act.signature}).to_string().into_bytes(),
+        }),
         row: serde_json::to_vec(&row).failing("preparing the entry")?,
         url_row: None,
         state,

@@ -53,7 +53,9 @@ pub struct RunArgs {
 
 /// Capture one address.
 #[derive(Args)]
-#[command(after_help = "Example:\n  vigie capture http://….onion/item/7 --store store --purpose 'offer seen by a colleague'")]
+#[command(
+    after_help = "Example:\n  vigie capture http://….onion/item/7 --store store --purpose 'offer seen by a colleague'"
+)]
 pub struct CaptureArgs {
     /// The address; `-` asks for it, so that it stands in no process list.
     #[arg(value_name = "URL", required_unless_present = "url_fd")]
@@ -125,7 +127,8 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
 /// every moment, so nothing acknowledged is lost).
 async fn signals(stop: Stop) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return;
     };
     let mut count = 0u8;

@@ -67,7 +67,8 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
         status.first.get_or_insert_with(|| time.clone());
         status.last = Some(time.clone());
         let row = || reader.row(entry.sequence, &key);
-        let unreadable = |e| Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence));
+        let unreadable =
+            |e| Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence));
         match entry.kind {
             Kind::Exhibit => {
                 let row: ExhibitRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
@@ -103,9 +104,21 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
 }
 
 fn text(status: &Status) -> Result<(), Problem> {
-    show::line(format!("store       {}{}", status.origin, if status.running { " (a session is running)" } else { "" }))?;
-    show::line(format!("log         {} entries, {} to {}", status.log_size, status.first.as_deref().unwrap_or("-"), status.last.as_deref().unwrap_or("-")))?;
-    show::line(format!("unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere", status.unwitnessed))?;
+    show::line(format!(
+        "store       {}{}",
+        status.origin,
+        if status.running { " (a session is running)" } else { "" }
+    ))?;
+    show::line(format!(
+        "log         {} entries, {} to {}",
+        status.log_size,
+        status.first.as_deref().unwrap_or("-"),
+        status.last.as_deref().unwrap_or("-")
+    ))?;
+    show::line(format!(
+        "unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere",
+        status.unwitnessed
+    ))?;
     show::line(format!("clock       {}", status.clock))?;
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
     show::line(format!("refusals    {}", status.refusals))?;

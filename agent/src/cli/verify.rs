@@ -14,7 +14,9 @@ use crate::secrets;
 
 /// Check that everything is there, unaltered and signed.
 #[derive(Args)]
-#[command(after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt")]
+#[command(
+    after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt"
+)]
 pub struct VerifyArgs {
     #[command(flatten)]
     at: StoreArgs,
@@ -63,7 +65,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     };
     let mut identities: Vec<Box<dyn age::Identity>> = Vec::new();
     for file in &args.identity {
-        let fault = |e: &dyn std::fmt::Display| Problem::input(format!("reading the identity file {}: {e}", file.display()));
+        let fault =
+            |e: &dyn std::fmt::Display| Problem::input(format!("reading the identity file {}: {e}", file.display()));
         let read = age::IdentityFile::from_file(file.display().to_string()).map_err(|e| fault(&e))?;
         let read = read.into_identities().map_err(|e| fault(&e))?;
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
@@ -91,8 +94,15 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         for note in told.notes {
             show::line(format!("note   {note}"))?;
         }
-        show::line(format!("{} entries, {} exhibits ({} opened), {} bytes", told.entries, told.exhibits, told.opened, told.bytes))?;
-        show::line(if sound { "SOUND: everything that the signed head covers is there and unaltered".to_owned() } else { format!("UNSOUND: {} problem(s)", told.problems.len()) })?;
+        show::line(format!(
+            "{} entries, {} exhibits ({} opened), {} bytes",
+            told.entries, told.exhibits, told.opened, told.bytes
+        ))?;
+        show::line(if sound {
+            "SOUND: everything that the signed head covers is there and unaltered".to_owned()
+        } else {
+            format!("UNSOUND: {} problem(s)", told.problems.len())
+        })?;
     }
     Ok(if sound { exit::OK } else { exit::UNSOUND })
 }

@@ -47,19 +47,13 @@ pub fn public(key: &PrivateKey) -> String {
 
 /// Allowed signers: the authority, for mandates and revocations.
 pub fn signers() -> AllowedSigners {
-    let line = format!(
-        "{PRINCIPAL} namespaces=\"vigie-mandate,vigie-revocation\" {}\n",
-        public(&authority())
-    );
+    let line = format!("{PRINCIPAL} namespaces=\"vigie-mandate,vigie-revocation\" {}\n", public(&authority()));
     AllowedSigners::parse(line.as_bytes()).expect("a signers file")
 }
 
 /// A detached signature.
 pub fn sign(key: &PrivateKey, namespace: &str, text: &[u8]) -> Vec<u8> {
-    key.sign(namespace, HashAlg::Sha512, text)
-        .and_then(|s| s.to_pem(LineEnding::LF))
-        .expect("a signature")
-        .into_bytes()
+    key.sign(namespace, HashAlg::Sha512, text).and_then(|s| s.to_pem(LineEnding::LF)).expect("a signature").into_bytes()
 }
 
 /// Signs a mandate's text and verifies it at [`now`].
@@ -70,10 +64,6 @@ pub fn verify(text: &str) -> Result<Mandate, MandateError> {
 
 /// The mandate with one text replaced by another; the replaced text occurs once.
 pub fn with(from: &str, to: &str) -> String {
-    assert_eq!(
-        MANDATE.matches(from).count(),
-        1,
-        "{from:?} must occur once in the mandate"
-    );
+    assert_eq!(MANDATE.matches(from).count(), 1, "{from:?} must occur once in the mandate");
     MANDATE.replacen(from, to, 1)
 }

@@ -52,9 +52,7 @@ fn excluded_paths_cannot_be_dodged() {
         let url = format!("http://{ONION}{path}");
         assert_eq!(
             answer(&powers, &ask(&url)).unwrap_err(),
-            Refusal::PathExcluded {
-                target: "market-a".into()
-            },
+            Refusal::PathExcluded { target: "market-a".into() },
             "{path}"
         );
     }
@@ -66,13 +64,7 @@ fn excluded_paths_cannot_be_dodged() {
         ("/%c1%acogout", "address-path"),
         ("/%u006cogout", "address-path"),
     ] {
-        assert_eq!(
-            answer(&powers, &ask(&format!("http://{ONION}{path}")))
-                .unwrap_err()
-                .code(),
-            code,
-            "{path}"
-        );
+        assert_eq!(answer(&powers, &ask(&format!("http://{ONION}{path}"))).unwrap_err().code(), code, "{path}");
     }
     for path in [
         "/log",

@@ -6,10 +6,7 @@ use vigie_config::headers::HeaderSet;
 use crate::bench::{ONION, at};
 
 fn lines(fields: Vec<(String, String)>) -> Vec<String> {
-    fields
-        .into_iter()
-        .map(|(name, value)| format!("{name}: {value}"))
-        .collect()
+    fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
 #[test]
@@ -29,30 +26,14 @@ fn every_shipped_set_is_sound() {
             Element::Script,
         ];
         for element in elements {
-            for (language, cookie, referer, secure) in [
-                ("en-US", None, None, false),
-                ("fr-FR", Some("a=b"), Some("https://shop.test/"), true),
-            ] {
+            for (language, cookie, referer, secure) in
+                [("en-US", None, None, false), ("fr-FR", Some("a=b"), Some("https://shop.test/"), true)]
+            {
                 let fields = set.compose(element, "shop.test", language, cookie, referer, secure);
                 assert_eq!(fields[0], ("Host".to_owned(), "shop.test".to_owned()));
-                assert!(
-                    fields
-                        .iter()
-                        .all(|(_, value)| !value.is_empty()
-                            && !value.contains(['{', '}', '\r', '\n']))
-                );
-                assert_eq!(
-                    fields
-                        .iter()
-                        .any(|(name, value)| name == "Cookie" && value == "a=b"),
-                    cookie.is_some()
-                );
-                assert_eq!(
-                    fields
-                        .iter()
-                        .any(|(name, _)| name.starts_with("Sec-Fetch-")),
-                    secure
-                );
+                assert!(fields.iter().all(|(_, value)| !value.is_empty() && !value.contains(['{', '}', '\r', '\n'])));
+                assert_eq!(fields.iter().any(|(name, value)| name == "Cookie" && value == "a=b"), cookie.is_some());
+                assert_eq!(fields.iter().any(|(name, _)| name.starts_with("Sec-Fetch-")), secure);
             }
         }
     }
@@ -91,29 +72,16 @@ fn languages() {
         ("da", "da,en-US;q=0.7,en;q=0.3"),
     ] {
         let fields = set.compose(Element::Page, "shop.test", language, None, None, true);
-        assert!(
-            fields.contains(&("Accept-Language".to_owned(), sent.to_owned())),
-            "{language}: {fields:?}"
-        );
+        assert!(fields.contains(&("Accept-Language".to_owned(), sent.to_owned())), "{language}: {fields:?}");
     }
 }
 
 #[test]
 fn no_field_can_be_smuggled_in() {
     let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
-    let fields = set.compose(
-        Element::Page,
-        "shop.test",
-        "en-US",
-        Some("a=b\r\nX-Evil: 1"),
-        Some("https://shop.test/\n"),
-        true,
-    );
-    assert!(
-        fields
-            .iter()
-            .all(|(name, value)| name != "Cookie" && name != "Referer" && !value.contains('\n'))
-    );
+    let fields =
+        set.compose(Element::Page, "shop.test", "en-US", Some("a=b\r\nX-Evil: 1"), Some("https://shop.test/\n"), true);
+    assert!(fields.iter().all(|(name, value)| name != "Cookie" && name != "Referer" && !value.contains('\n')));
 }
 
 #[test]
@@ -138,9 +106,6 @@ fn faulty_sets_are_refused() {
         ("\"Host: {host}\"", "\"Host: shop.test\""),
         ("Mozilla/5.0", "Mozilla\\n5.0"),
     ] {
-        assert!(
-            HeaderSet::parse(&text.replacen(from, to, 1)).is_err(),
-            "{to}"
-        );
+        assert!(HeaderSet::parse(&text.replacen(from, to, 1)).is_err(), "{to}");
     }
 }

@@ -7,10 +7,7 @@ const PROFILE: &str = "format = \"vigie-profile/1\"\nname = \"heron\"\nheader_se
 #[test]
 fn reads() {
     let profile = Profile::parse(PROFILE.as_bytes()).unwrap();
-    assert_eq!(
-        (profile.name(), profile.language(), profile.pacing_ms()),
-        ("heron", "fr-FR", (0, 900))
-    );
+    assert_eq!((profile.name(), profile.language(), profile.pacing_ms()), ("heron", "fr-FR", (0, 900)));
     assert!(!format!("{profile:?}").contains("heron"));
 }
 

@@ -26,45 +26,23 @@ fn revoking(issued: &str, kind: &str, from: &str) -> String {
 #[test]
 fn freshness() {
     let mandate = verify(MANDATE).unwrap();
-    assert_eq!(
-        Revocations::none().check(&mandate, now()),
-        Err(Refusal::RevocationsStale { days: 7 })
-    );
+    assert_eq!(Revocations::none().check(&mandate, now()), Err(Refusal::RevocationsStale { days: 7 }));
     let fresh = list(&empty("2026-11-20T10:00:00Z"), now()).unwrap();
     assert_eq!(fresh.newest(), Some(at("2026-11-20T10:00:00Z")));
     assert_eq!(fresh.check(&mandate, at("2026-11-27T10:00:00Z")), Ok(()));
-    assert_eq!(
-        fresh.check(&mandate, at("2026-11-27T10:00:01Z")),
-        Err(Refusal::RevocationsStale { days: 7 })
-    );
-    assert!(matches!(
-        list(&empty("2026-11-24T10:10:01Z"), now()),
-        Err(RevocationError::Future(_))
-    ));
-    assert!(
-        list(&empty("2026-11-24T10:10:00Z"), now()).is_ok(),
-        "clocks differ a little"
-    );
+    assert_eq!(fresh.check(&mandate, at("2026-11-27T10:00:01Z")), Err(Refusal::RevocationsStale { days: 7 }));
+    assert!(matches!(list(&empty("2026-11-24T10:10:01Z"), now()), Err(RevocationError::Future(_))));
+    assert!(list(&empty("2026-11-24T10:10:00Z"), now()).is_ok(), "clocks differ a little");
 }
 
 #[test]
 fn a_stop_begins_at_its_moment_and_stays() {
     let mandate = verify(MANDATE).unwrap();
     for kind in ["revocation", "opposition"] {
-        let mut held = list(
-            &revoking("2026-11-24T09:00:00Z", kind, "2026-11-25T00:00:00Z"),
-            now(),
-        )
-        .unwrap();
+        let mut held = list(&revoking("2026-11-24T09:00:00Z", kind, "2026-11-25T00:00:00Z"), now()).unwrap();
         assert_eq!(held.check(&mandate, at("2026-11-24T23:59:59Z")), Ok(()));
-        let stopped = held
-            .check(&mandate, at("2026-11-25T00:00:00Z"))
-            .unwrap_err();
-        assert!(
-            stopped.is_session_fatal()
-                && stopped.code() == "revoked"
-                && stopped.to_string().contains(kind)
-        );
+        let stopped = held.check(&mandate, at("2026-11-25T00:00:00Z")).unwrap_err();
+        assert!(stopped.is_session_fatal() && stopped.code() == "revoked" && stopped.to_string().contains(kind));
         // A newer list that does not name it takes nothing back, in either order.
         let newer = list(&empty("2026-11-24T09:59:00Z"), now()).unwrap();
         let mut reverse = newer.clone();
@@ -80,31 +58,16 @@ fn a_stop_begins_at_its_moment_and_stays() {
 #[test]
 fn a_later_list_cannot_postpone_a_stop() {
     let mandate = verify(MANDATE).unwrap();
-    let mut held = list(
-        &revoking("2026-11-24T09:00:00Z", "revocation", "2026-11-24T09:00:00Z"),
-        now(),
-    )
-    .unwrap();
-    held.merge(
-        list(
-            &revoking("2026-11-24T09:30:00Z", "revocation", "2027-01-01T00:00:00Z"),
-            now(),
-        )
-        .unwrap(),
-    );
+    let mut held = list(&revoking("2026-11-24T09:00:00Z", "revocation", "2026-11-24T09:00:00Z"), now()).unwrap();
+    held.merge(list(&revoking("2026-11-24T09:30:00Z", "revocation", "2027-01-01T00:00:00Z"), now()).unwrap());
     assert!(held.check(&mandate, now()).is_err());
 }
 
 #[test]
 fn another_mandate_is_not_stopped() {
-    let text = revoking("2026-11-24T09:00:00Z", "revocation", "2026-11-24T09:00:00Z")
-        .replace("M-2026-017", "M-2026-018");
-    assert_eq!(
-        list(&text, now())
-            .unwrap()
-            .check(&verify(MANDATE).unwrap(), now()),
-        Ok(())
-    );
+    let text =
+        revoking("2026-11-24T09:00:00Z", "revocation", "2026-11-24T09:00:00Z").replace("M-2026-017", "M-2026-018");
+    assert_eq!(list(&text, now()).unwrap().check(&verify(MANDATE).unwrap(), now()), Ok(()));
 }
 
 #[test]
@@ -113,20 +76,12 @@ fn faults_name_their_line() {
     for (from, to, line) in [
         ("vigie-revocation/1", "vigie-revocation/2", 1),
         ("issued = 2026-11-24T09:00:00Z", "issued = 2026-11-24", 2),
-        (
-            "issued = 2026-11-24T09:00:00Z",
-            "issued = 2026-11-24T09:00:00+01:00",
-            2,
-        ),
+        ("issued = 2026-11-24T09:00:00Z", "issued = 2026-11-24T09:00:00+01:00", 2),
         ("M-2026-017", "M 2026", 4),
         ("M-2026-017", "*", 4),
         ("the prosecutor said so", "", 6),
         ("kind = \"revocation\"", "kind = \"pause\"", 7),
-        (
-            "kind = \"revocation\"",
-            "kind = \"revocation\"\nuntil = 1",
-            8,
-        ),
+        ("kind = \"revocation\"", "kind = \"revocation\"\nuntil = 1", 8),
     ] {
         match list(&good.replace(from, to), now()) {
             Err(RevocationError::Document(complaint)) => {
@@ -151,10 +106,7 @@ fn only_signers_of_this_namespace_count() {
 fn a_stop_outlives_the_key_that_signed_it() {
     let text = revoking("2026-11-24T09:00:00Z", "revocation", "2026-11-24T09:00:00Z").into_bytes();
     let signature = sign(&authority(), "vigie-revocation", &text);
-    let line = format!(
-        "m@court valid-before=\"20261125Z\" {}\n",
-        public(&authority())
-    );
+    let line = format!("m@court valid-before=\"20261125Z\" {}\n", public(&authority()));
     let signers = AllowedSigners::parse(line.as_bytes()).unwrap();
     let signed = SignedRevocation::new(text, signature);
     let later = at("2026-12-24T10:00:00Z");
@@ -163,10 +115,7 @@ fn a_stop_outlives_the_key_that_signed_it() {
         Err(RevocationError::Signature(SignatureError::NotAllowed(_)))
     ));
     let kept = signed.verify_at_any_time(&signers).unwrap();
-    assert!(matches!(
-        kept.check(&verify(MANDATE).unwrap(), later),
-        Err(Refusal::Revoked { .. })
-    ));
+    assert!(matches!(kept.check(&verify(MANDATE).unwrap(), later), Err(Refusal::Revoked { .. })));
 }
 
 proptest! {

@@ -20,9 +20,7 @@ struct Keygen {
 
 impl Keygen {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
-        }
+        Self { folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -81,45 +79,19 @@ impl Keygen {
     }
 }
 
-fn verify_command(
-    file: &Path,
-    signature: &Path,
-    identity: &str,
-    namespace: &str,
-    time: &str,
-) -> Command {
+fn verify_command(file: &Path, signature: &Path, identity: &str, namespace: &str, time: &str) -> Command {
     let mut command = Command::new("ssh-keygen");
-    command
-        .args(["-Y", "verify", "-f"])
-        .arg(file)
-        .args(["-I", identity, "-n", namespace, "-s"])
-        .arg(signature);
+    command.args(["-Y", "verify", "-f"]).arg(file).args(["-I", identity, "-n", namespace, "-s"]).arg(signature);
     command.arg(format!("-Overify-time={time}"));
     command
 }
 
 /// What our own check says for the same question.
-fn ours(
-    signers: &str,
-    identity: &str,
-    namespace: &str,
-    message: &[u8],
-    signature: &[u8],
-    time: &str,
-) -> bool {
-    let digits: Vec<&str> = [0..4, 4..6, 6..8, 8..10, 10..12, 12..14]
-        .into_iter()
-        .map(|part| &time[part])
-        .collect();
-    let now = at(&format!(
-        "{}-{}-{}T{}:{}:{}Z",
-        digits[0], digits[1], digits[2], digits[3], digits[4], digits[5]
-    ));
-    AllowedSigners::parse(signers.as_bytes()).is_ok_and(|signers| {
-        signers
-            .verify(namespace, message, signature, now)
-            .is_ok_and(|signer| signer.is(identity))
-    })
+fn ours(signers: &str, identity: &str, namespace: &str, message: &[u8], signature: &[u8], time: &str) -> bool {
+    let digits: Vec<&str> = [0..4, 4..6, 6..8, 8..10, 10..12, 12..14].into_iter().map(|part| &time[part]).collect();
+    let now = at(&format!("{}-{}-{}T{}:{}:{}Z", digits[0], digits[1], digits[2], digits[3], digits[4], digits[5]));
+    AllowedSigners::parse(signers.as_bytes())
+        .is_ok_and(|signers| signers.verify(namespace, message, signature, now).is_ok_and(|signer| signer.is(identity)))
 }
 
 const MESSAGE: &[u8] = b"what the magistrate signs\n";
@@ -139,27 +111,13 @@ fn agrees_with_ssh_keygen_on_keys() {
     for (name, arguments) in kinds {
         let line = format!("m@court {}\n", keygen.key(name, arguments));
         let signature = keygen.sign(name, "vigie-mandate", MESSAGE);
-        assert!(
-            keygen.verifies(&line, "m@court", "vigie-mandate", MESSAGE, &signature, NOON),
-            "{name}"
-        );
-        assert!(
-            ours(&line, "m@court", "vigie-mandate", MESSAGE, &signature, NOON),
-            "{name}"
-        );
-        for (identity, namespace, message) in [
-            ("x@court", "vigie-mandate", MESSAGE),
-            ("m@court", "file", MESSAGE),
-            ("m@court", "vigie-mandate", b"else"),
-        ] {
-            assert!(
-                !keygen.verifies(&line, identity, namespace, message, &signature, NOON),
-                "{name}"
-            );
-            assert!(
-                !ours(&line, identity, namespace, message, &signature, NOON),
-                "{name}"
-            );
+        assert!(keygen.verifies(&line, "m@court", "vigie-mandate", MESSAGE, &signature, NOON), "{name}");
+        assert!(ours(&line, "m@court", "vigie-mandate", MESSAGE, &signature, NOON), "{name}");
+        for (identity, namespace, message) in
+            [("x@court", "vigie-mandate", MESSAGE), ("m@court", "file", MESSAGE), ("m@court", "vigie-mandate", b"else")]
+        {
+            assert!(!keygen.verifies(&line, identity, namespace, message, &signature, NOON), "{name}");
+            assert!(!ours(&line, identity, namespace, message, &signature, NOON), "{name}");
         }
     }
 }
@@ -214,22 +172,10 @@ fn agrees_with_ssh_keygen_on_lines() {
         ("m@court valid-before=\"20261124Z\" {k}", false),
         ("m@court valid-before=\"20261124120000Z\" {k}", true),
         ("m@court valid-before=\"20261124115959Z\" {k}", false),
-        (
-            "m@court valid-after=\"20261101Z\",valid-before=\"20261201Z\" {k}",
-            true,
-        ),
-        (
-            "m@court namespaces=\"vigie-mandate\",valid-after=\"20261101Z\",valid-before=\"20261201Z\" {k}",
-            true,
-        ),
-        (
-            "m@court valid-after=\"20261201Z\",valid-before=\"20261101Z\" {k}",
-            false,
-        ),
-        (
-            "m@court valid-before=\"20261101Z\" {k}\nm@court valid-after=\"20261101Z\" {k}",
-            true,
-        ),
+        ("m@court valid-after=\"20261101Z\",valid-before=\"20261201Z\" {k}", true),
+        ("m@court namespaces=\"vigie-mandate\",valid-after=\"20261101Z\",valid-before=\"20261201Z\" {k}", true),
+        ("m@court valid-after=\"20261201Z\",valid-before=\"20261101Z\" {k}", false),
+        ("m@court valid-before=\"20261101Z\" {k}\nm@court valid-after=\"20261101Z\" {k}", true),
         ("m@court cert-authority {k}", false),
         ("m@court unknown-option {k}", false),
         ("m@court namespaces=\"vigie-mandate {k}", false),
@@ -248,25 +194,15 @@ fn agrees_with_ssh_keygen_on_lines() {
 fn faults_name_their_line() {
     let good = format!("m@court {}\n", public(&key(1)));
     for (line, says) in [
-        (
-            "m@court cert-authority ssh-ed25519 AAAA",
-            "certificate authorities",
-        ),
+        ("m@court cert-authority ssh-ed25519 AAAA", "certificate authorities"),
         ("m@court valid-after=\"20261101\" ssh-ed25519 AAAA", "no Z"),
-        (
-            "m@court valid-after=\"20261301Z\" ssh-ed25519 AAAA",
-            "not a time",
-        ),
+        ("m@court valid-after=\"20261301Z\" ssh-ed25519 AAAA", "not a time"),
         ("m@court ssh-ed25519 AAAA", "does not parse"),
         ("m@court ssh-ed25519", "no key"),
         ("m@court,,x ssh-ed25519 AAAA", "empty item"),
-        (
-            "m@court namespaces=\"a\",namespaces=\"b\" ssh-ed25519 AAAA",
-            "repeated",
-        ),
+        ("m@court namespaces=\"a\",namespaces=\"b\" ssh-ed25519 AAAA", "repeated"),
     ] {
-        let refused =
-            AllowedSigners::parse(format!("# head\n{good}{line}\n").as_bytes()).unwrap_err();
+        let refused = AllowedSigners::parse(format!("# head\n{good}{line}\n").as_bytes()).unwrap_err();
         assert_eq!(refused.line, 3, "{line}");
         assert!(refused.reason.contains(says), "{line}: {}", refused.reason);
     }
@@ -276,48 +212,26 @@ fn faults_name_their_line() {
 #[test]
 fn short_rsa_keys_do_not_count() {
     let keygen = Keygen::new();
-    let line = format!(
-        "m@court {}\n",
-        keygen.key("rsa1024", &["-t", "rsa", "-b", "1024"])
-    );
-    assert!(
-        AllowedSigners::parse(line.as_bytes())
-            .unwrap_err()
-            .reason
-            .contains("shorter than 2048")
-    );
+    let line = format!("m@court {}\n", keygen.key("rsa1024", &["-t", "rsa", "-b", "1024"]));
+    assert!(AllowedSigners::parse(line.as_bytes()).unwrap_err().reason.contains("shorter than 2048"));
 }
 
 /// A signature as a FIDO token makes it (PROTOCOL.u2f): over the hashes of application and
 /// message with flags and counter between, which follow the signature.
 fn token(flags: u8) -> (PublicKey, Signature) {
     let secret = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
-    let key = SkEd25519::new(
-        ssh_key::public::Ed25519PublicKey(secret.verifying_key().to_bytes()),
-        "ssh:",
-    );
+    let key = SkEd25519::new(ssh_key::public::Ed25519PublicKey(secret.verifying_key().to_bytes()), "ssh:");
     let trailer = [flags, 0, 0, 0, 9];
     let mut signed = Sha256::digest(b"ssh:").to_vec();
     signed.extend(trailer);
-    signed.extend(Sha256::digest(
-        SshSig::signed_data("vigie-mandate", HashAlg::Sha512, MESSAGE).unwrap(),
-    ));
+    signed.extend(Sha256::digest(SshSig::signed_data("vigie-mandate", HashAlg::Sha512, MESSAGE).unwrap()));
     let mut data = secret.sign(&signed).to_bytes().to_vec();
     data.extend(trailer);
-    (
-        KeyData::from(key).into(),
-        Signature::new(Algorithm::SkEd25519, data).unwrap(),
-    )
+    (KeyData::from(key).into(), Signature::new(Algorithm::SkEd25519, data).unwrap())
 }
 
 fn armour(key: &PublicKey, signature: Signature) -> Vec<u8> {
-    let signature = SshSig::new(
-        key.key_data().clone(),
-        "vigie-mandate",
-        HashAlg::Sha512,
-        signature,
-    )
-    .unwrap();
+    let signature = SshSig::new(key.key_data().clone(), "vigie-mandate", HashAlg::Sha512, signature).unwrap();
     signature.to_pem(LineEnding::LF).unwrap().into_bytes()
 }
 
@@ -330,18 +244,11 @@ fn a_security_key_must_be_touched() {
         let armoured = armour(&key, signature);
         // OpenSSH agrees that the signature is sound; it does not insist on the touch.
         assert!(keygen.verifies(&line, "m@court", "vigie-mandate", MESSAGE, &armoured, NOON));
-        let verdict = AllowedSigners::parse(line.as_bytes()).unwrap().verify(
-            "vigie-mandate",
-            MESSAGE,
-            &armoured,
-            now(),
-        );
+        let verdict =
+            AllowedSigners::parse(line.as_bytes()).unwrap().verify("vigie-mandate", MESSAGE, &armoured, now());
         match verdict {
             Ok(signer) => assert!(counts && signer.user_presence == Some(true)),
-            Err(refused) => assert!(
-                !counts && refused == SignatureError::NoPresence,
-                "{refused}"
-            ),
+            Err(refused) => assert!(!counts && refused == SignatureError::NoPresence, "{refused}"),
         }
     }
 }
@@ -349,19 +256,9 @@ fn a_security_key_must_be_touched() {
 #[test]
 fn a_false_algorithm_does_not_hide_the_missing_touch() {
     let (key, signature) = token(0x00);
-    let disguised = Signature::new(
-        "vigie-disguise@example.org".parse().unwrap(),
-        signature.as_bytes(),
-    )
-    .unwrap();
+    let disguised = Signature::new("vigie-disguise@example.org".parse().unwrap(), signature.as_bytes()).unwrap();
     // The library alone accepts it: this is what the check of the algorithm is for.
-    let bare = SshSig::new(
-        key.key_data().clone(),
-        "vigie-mandate",
-        HashAlg::Sha512,
-        disguised.clone(),
-    )
-    .unwrap();
+    let bare = SshSig::new(key.key_data().clone(), "vigie-mandate", HashAlg::Sha512, disguised.clone()).unwrap();
     assert!(key.verify("vigie-mandate", MESSAGE, &bare).is_ok());
     let line = format!("m@court {}\n", key.to_openssh().unwrap().trim());
     let verdict = AllowedSigners::parse(line.as_bytes()).unwrap().verify(
@@ -370,10 +267,7 @@ fn a_false_algorithm_does_not_hide_the_missing_touch() {
         &armour(&key, disguised),
         now(),
     );
-    assert!(
-        matches!(verdict, Err(SignatureError::Malformed(_))),
-        "{verdict:?}"
-    );
+    assert!(matches!(verdict, Err(SignatureError::Malformed(_))), "{verdict:?}");
 }
 
 proptest! {

@@ -8,45 +8,24 @@ use crate::bench::ONION;
 /// `onion_v3` rows of the selector vectors: rend-spec-v3 [ONIONADDRESS] (valid);
 /// multiformats/rust-multiaddr#93 (checksum refused by tor); the first with one bit flipped.
 const ONIONS: &[(&str, bool)] = &[
-    (
-        "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion",
-        true,
-    ),
-    (
-        "sp3k262uwy4r2k3ycr5awluarykdpag6a7y33jxop4cs2lu5uz5sseqd.onion",
-        true,
-    ),
-    (
-        "xa4r2iadxm55fbnqgwwi5mymqdcofiu3w6rpbtqn7b2dyn7mgwj64jyd.onion",
-        true,
-    ),
-    (
-        "pd6sf3mqkkkfrn4rk5odgcr2j5sn7m523a4tm7pzpuotk2b7rpuhaeym.onion",
-        false,
-    ),
-    (
-        "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4psaryd.onion",
-        false,
-    ),
+    ("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion", true),
+    ("sp3k262uwy4r2k3ycr5awluarykdpag6a7y33jxop4cs2lu5uz5sseqd.onion", true),
+    ("xa4r2iadxm55fbnqgwwi5mymqdcofiu3w6rpbtqn7b2dyn7mgwj64jyd.onion", true),
+    ("pd6sf3mqkkkfrn4rk5odgcr2j5sn7m523a4tm7pzpuotk2b7rpuhaeym.onion", false),
+    ("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4psaryd.onion", false),
 ];
 
 #[test]
 fn onion_vectors() {
     for (name, valid) in ONIONS {
         assert_eq!(OnionName::parse(name).is_ok(), *valid, "{name}");
-        assert_eq!(
-            TargetUrl::parse(&format!("http://{name}/")).is_ok(),
-            *valid,
-            "{name}"
-        );
+        assert_eq!(TargetUrl::parse(&format!("http://{name}/")).is_ok(), *valid, "{name}");
     }
 }
 
 #[test]
 fn tricks_are_refused() {
-    use HostRefusal::{
-        AddressLiteral, Empty, NotAName, OnionInvalid, OnionSubdomain, OnionV2, TrailingDot,
-    };
+    use HostRefusal::{AddressLiteral, Empty, NotAName, OnionInvalid, OnionSubdomain, OnionV2, TrailingDot};
     use UrlRefusal::{Ambiguous, Host as H, Path, Port, Scheme, UserInfo};
     let o = ONION;
     let tricks: Vec<(String, UrlRefusal)> = vec![
@@ -104,10 +83,7 @@ fn tricks_are_refused() {
         ("http://expyuzz4wqqyqhjn.onion/".into(), H(OnionV2)),
         ("http://onion/".into(), H(OnionInvalid)),
         ("http://.onion/".into(), H(OnionInvalid)),
-        (
-            format!("http://{}/", o.replace("onion", "ｏnion")),
-            H(OnionInvalid),
-        ),
+        (format!("http://{}/", o.replace("onion", "ｏnion")), H(OnionInvalid)),
         (format!("http://ｐ{}/", &o[1..]), H(OnionInvalid)),
         ("http://localhost/".into(), H(NotAName)),
         ("http://shop%2etest/".into(), H(NotAName)),
@@ -123,24 +99,14 @@ fn tricks_are_refused() {
         ("http://shop.test/%c0%ae%c0%ae/x".into(), Path),
         ("http://shop.test/%u006cogout".into(), Path),
         ("http://shop.test/%2525252525252541".into(), Path),
-        (
-            format!("http://shop.test/{}", "a".repeat(17_000)),
-            UrlRefusal::TooLong,
-        ),
+        (format!("http://shop.test/{}", "a".repeat(17_000)), UrlRefusal::TooLong),
     ];
     for (text, why) in tricks {
         let refused = TargetUrl::parse(&text).err();
         assert_eq!(refused, Some(why), "{text:?}");
         let shown = format!("{why} {why:?}");
-        assert!(
-            !shown.contains("shop.test") && !shown.contains(&o[..10]),
-            "{shown}"
-        );
-        assert!(
-            why.code()
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
-        );
+        assert!(!shown.contains("shop.test") && !shown.contains(&o[..10]), "{shown}");
+        assert!(why.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit()));
     }
 }
 
@@ -161,19 +127,10 @@ fn canonical_forms() {
         ("http://XN--BCHER-KVA.test/", "http://xn--bcher-kva.test/"),
         ("http://ｓｈｏｐ.test/", "http://shop.test/"),
     ] {
-        assert_eq!(
-            TargetUrl::parse(text)
-                .map(|url| url.reveal().to_owned())
-                .as_deref(),
-            Ok(canonical),
-            "{text}"
-        );
+        assert_eq!(TargetUrl::parse(text).map(|url| url.reveal().to_owned()).as_deref(), Ok(canonical), "{text}");
     }
     let upper = format!("http://{}/A", ONION.to_ascii_uppercase());
-    assert_eq!(
-        TargetUrl::parse(&upper).unwrap().reveal(),
-        format!("http://{ONION}/A")
-    );
+    assert_eq!(TargetUrl::parse(&upper).unwrap().reveal(), format!("http://{ONION}/A"));
 }
 
 #[test]
@@ -181,14 +138,8 @@ fn display_is_redacted() {
     let onion = TargetUrl::parse(&format!("http://{ONION}/vendor/x?id=7")).unwrap();
     let web = TargetUrl::parse("https://shop.test/vendor/x").unwrap();
     let host = Host::parse("shop.test").unwrap();
-    let shown = format!(
-        "{onion} {onion:?} {web} {web:?} {host} {host:?} {:?}",
-        onion.host()
-    );
-    assert!(
-        !shown.contains("shop") && !shown.contains("vendor") && !shown.contains(&ONION[..4]),
-        "{shown}"
-    );
+    let shown = format!("{onion} {onion:?} {web} {web:?} {host} {host:?} {:?}", onion.host());
+    assert!(!shown.contains("shop") && !shown.contains("vendor") && !shown.contains(&ONION[..4]), "{shown}");
 }
 
 #[test]
@@ -204,13 +155,7 @@ fn normal_paths() {
         ("/caf%E9", "/caf\u{fffd}"),
         ("/100%", "/100%"),
     ] {
-        assert_eq!(
-            TargetUrl::parse(&format!("http://shop.test{path}"))
-                .unwrap()
-                .normal_path(),
-            normal,
-            "{path}"
-        );
+        assert_eq!(TargetUrl::parse(&format!("http://shop.test{path}")).unwrap().normal_path(), normal, "{path}");
     }
 }
 

@@ -80,27 +80,50 @@ fn every_other_spelling_is_refused() {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let kind = proptest::sample::select(Kind::all().collect::<Vec<_>>());
-    let clock = proptest::sample::select(vec![ClockStatus::Synchronised, ClockStatus::Unsynchronised, ClockStatus::Unknown]);
+    let clock =
+        proptest::sample::select(vec![ClockStatus::Synchronised, ClockStatus::Unsynchronised, ClockStatus::Unknown]);
     let blob = (any::<[u8; 32]>(), any::<u64>()).prop_map(|(sha256, len)| Blob { sha256, len });
     let names = || proptest::collection::btree_map("[a-z0-9-]{1,32}", any::<[u8; 32]>(), 0..5);
-    let head = (any::<u64>(), kind, -62_167_219_200i64..253_402_300_799, 0i32..1_000_000_000, any::<u64>(), "[0-9A-Za-z-]{1,64}", clock);
-    let rest = (any::<Option<[u8; 32]>>(), any::<Option<[u8; 16]>>(), 1u64.., blob.clone(), proptest::option::of(blob), any::<[u8; 32]>(), names(), names());
-    (head, rest).prop_map(|((sequence, kind, second, nano, monotonic_ns, boot_id, clock), (mandate, session, number, age, private, previous, digests, commitments))| {
-        let exhibit = kind == Kind::Exhibit;
-        Entry {
-            sequence,
-            kind,
-            stamp: Stamp { wall: Timestamp::new(second, nano).unwrap_or_default(), monotonic_ns, boot_id, clock },
-            mandate,
-            session,
-            exhibit: exhibit.then_some(number),
-            age: exhibit.then_some(age),
-            private,
-            previous,
-            digests: digests.into_iter().collect(),
-            commitments: commitments.into_iter().collect(),
-        }
-    })
+    let head = (
+        any::<u64>(),
+        kind,
+        -62_167_219_200i64..253_402_300_799,
+        0i32..1_000_000_000,
+        any::<u64>(),
+        "[0-9A-Za-z-]{1,64}",
+        clock,
+    );
+    let rest = (
+        any::<Option<[u8; 32]>>(),
+        any::<Option<[u8; 16]>>(),
+        1u64..,
+        blob.clone(),
+        proptest::option::of(blob),
+        any::<[u8; 32]>(),
+        names(),
+        names(),
+    );
+    (head, rest).prop_map(
+        |(
+            (sequence, kind, second, nano, monotonic_ns, boot_id, clock),
+            (mandate, session, number, age, private, previous, digests, commitments),
+        )| {
+            let exhibit = kind == Kind::Exhibit;
+            Entry {
+                sequence,
+                kind,
+                stamp: Stamp { wall: Timestamp::new(second, nano).unwrap_or_default(), monotonic_ns, boot_id, clock },
+                mandate,
+                session,
+                exhibit: exhibit.then_some(number),
+                age: exhibit.then_some(age),
+                private,
+                previous,
+                digests: digests.into_iter().collect(),
+                commitments: commitments.into_iter().collect(),
+            }
+        },
+    )
 }
 
 proptest! {

@@ -71,10 +71,12 @@ fn every_size_up_to_300_agrees_with_the_definition() {
         let mut look = |level, index| nodes.get(&(level, index)).copied().ok_or(());
         assert_eq!(Tree::restore(size as u64, &mut look), Ok(tree.clone()), "size {size}");
         for index in (0..size).step_by(7) {
-            let path = inclusion_proof(index as u64, size as u64, &mut look).expect("nodes are there").expect("in the tree");
+            let path =
+                inclusion_proof(index as u64, size as u64, &mut look).expect("nodes are there").expect("in the tree");
             assert_eq!(path, reference_path(index, &leaves[..size]), "{index} in {size}");
             let leaf = leaf_hash(&leaves[index]);
-            let holds = |index: u64, size: u64, path: &[Hash], root: &Hash| verify_inclusion(&leaf, index, size, path, root);
+            let holds =
+                |index: u64, size: u64, path: &[Hash], root: &Hash| verify_inclusion(&leaf, index, size, path, root);
             let root = tree.root();
             assert!(holds(index as u64, size as u64, &path, &root));
             assert!(!holds(index as u64 + 1, size as u64, &path, &root));

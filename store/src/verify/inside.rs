@@ -50,19 +50,20 @@ impl Check<'_> {
             self.opening(entry, opening);
         }
         let row: serde_json::Value = serde_json::from_slice(&local.row).unwrap_or_default();
-        let act = row.get("act").and_then(|act| {
-            Some((act.get("statement")?.as_str()?, act.get("signature")?.as_str()?))
-        });
+        let act =
+            row.get("act").and_then(|act| Some((act.get("statement")?.as_str()?, act.get("signature")?.as_str()?)));
         let Some((statement, signature)) = act else {
             if entry.commitments.iter().any(|(name, _)| name == "agent-signature") {
-                self.report.problem(Some(entry.sequence), "it commits to an agent's signature that its row does not hold");
+                self.report
+                    .problem(Some(entry.sequence), "it commits to an agent's signature that its row does not hold");
             }
             return;
         };
         for (name, value) in [("agent-statement", statement), ("agent-signature", signature)] {
             let opening = local.openings.iter().find(|opening| opening.name == name);
             if opening.is_some_and(|opening| opening.value != value.as_bytes()) {
-                self.report.problem(Some(entry.sequence), format!("its row holds another {name} than the one committed to"));
+                self.report
+                    .problem(Some(entry.sequence), format!("its row holds another {name} than the one committed to"));
             }
         }
         match signer(statement, signature) {
@@ -115,8 +116,8 @@ impl Check<'_> {
     fn exhibit(&mut self, segment: &Segment, frame: &Frame, inside: Option<Inside>) -> Result<(), StoreError> {
         let sequence = frame.entry.sequence;
         let sealed = BufReader::with_capacity(128 * 1024, frame.exhibit(segment)?);
-        let plain = age::Decryptor::new_buffered(sealed)
-            .and_then(|age| age.decrypt(self.identities.iter().map(AsRef::as_ref)));
+        let plain =
+            age::Decryptor::new_buffered(sealed).and_then(|age| age.decrypt(self.identities.iter().map(AsRef::as_ref)));
         let plain = match plain {
             Ok(plain) => plain,
             Err(age::DecryptError::NoMatchingKeys) => return Ok(()),
@@ -134,7 +135,8 @@ impl Check<'_> {
                 self.report.records += records.len() as u64;
                 for (place, record) in records.iter().enumerate() {
                     for finding in &record.findings {
-                        self.report.problem(Some(sequence), format!("WARC record {} ({}): {finding}", place + 1, record.kind));
+                        self.report
+                            .problem(Some(sequence), format!("WARC record {} ({}): {finding}", place + 1, record.kind));
                     }
                 }
             }
@@ -148,8 +150,12 @@ impl Check<'_> {
         let sha256: [u8; 32] = counted.sha256.finalize().into();
         match inside {
             Some(inside) if inside.sha256 == sha256 && inside.bytes == counted.len => self.report.opened += 1,
-            Some(_) => self.report.problem(Some(sequence), "its exhibit does not hold the bytes that were committed to"),
-            None => self.report.problem(Some(sequence), "its exhibit opened, but no private part says what it must hold"),
+            Some(_) => {
+                self.report.problem(Some(sequence), "its exhibit does not hold the bytes that were committed to")
+            }
+            None => {
+                self.report.problem(Some(sequence), "its exhibit opened, but no private part says what it must hold")
+            }
         }
         Ok(())
     }

@@ -42,7 +42,11 @@ fn child_writer() {
                 let receipt = result.expect("appends");
                 let mut out = out.lock().expect("not poisoned");
                 // The line is written by one system call: it is whole or absent.
-                let line = format!("\nKEPT {} {} .\n", receipt.sequence, data_encoding::HEXLOWER.encode(&receipt.age_sha256.expect("an exhibit")));
+                let line = format!(
+                    "\nKEPT {} {} .\n",
+                    receipt.sequence,
+                    data_encoding::HEXLOWER.encode(&receipt.age_sha256.expect("an exhibit"))
+                );
                 out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("writes");
             }),
         );

@@ -42,7 +42,8 @@ fn frames(path: &Path) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = 44;
     while at < bytes.len() {
-        let header = frame::Header::parse(bytes[at..at + frame::HEADER_BYTES].try_into().expect("a header")).expect("a header");
+        let header =
+            frame::Header::parse(bytes[at..at + frame::HEADER_BYTES].try_into().expect("a header")).expect("a header");
         found.push((at, header.frame_len() as usize));
         at += header.frame_len() as usize;
     }
@@ -62,7 +63,11 @@ fn flipped_bits_in_segments_are_all_seen_without_any_key() {
             flip(&path, bit);
             let report = kit.verify_with(false, false);
             assert!(!report.problems.is_empty(), "segment {index}, bit {bit}");
-            assert!(report.entries >= 6, "one fault does not hide the rest: {} (segment {index}, bit {bit})", report.entries);
+            assert!(
+                report.entries >= 6,
+                "one fault does not hide the rest: {} (segment {index}, bit {bit})",
+                report.entries
+            );
             flip(&path, bit);
             flips += 1;
         }
@@ -94,7 +99,11 @@ fn flipped_bits_in_the_files_beside_are_seen() {
     for name in ["log.key", "key.age"] {
         let path = kit.dir().join(name);
         flip(&path, 8 * 60);
-        let seen = if name == "log.key" { kit.try_open().is_err() } else { vigie_store::unlock_key(&kit.dir(), &crate::kit::passphrase()).is_err() };
+        let seen = if name == "log.key" {
+            kit.try_open().is_err()
+        } else {
+            vigie_store::unlock_key(&kit.dir(), &crate::kit::passphrase()).is_err()
+        };
         assert!(seen, "{name}");
         flip(&path, 8 * 60);
     }
@@ -235,7 +244,8 @@ fn torn_tails_are_set_aside_and_whole_ones_adopted() {
     drop(store);
     let path = segment(&kit, segments(&kit) - 1);
     let grown = std::fs::read(&path).expect("reads");
-    let old = std::fs::metadata(before.join("segments").join(path.file_name().expect("a name"))).map_or(0, |file| file.len() as usize);
+    let old = std::fs::metadata(before.join("segments").join(path.file_name().expect("a name")))
+        .map_or(0, |file| file.len() as usize);
     let (at, len) = *frames(&path).last().expect("a frame");
     assert!(at >= old);
     let mut adopted = 0;

@@ -139,10 +139,21 @@ fn fail_at(at: i64) -> u64 {
     let store = kit.open_with(settings()).unwrap_or_else(|e| panic!("at {at}: {e}"));
     let rows = store.rows(Kind::Exhibit).expect("rows");
     for receipt in &kept {
-        assert!(rows.iter().any(|(sequence, _)| *sequence == receipt.sequence), "at {at}: entry {} was lost", receipt.sequence);
+        assert!(
+            rows.iter().any(|(sequence, _)| *sequence == receipt.sequence),
+            "at {at}: entry {} was lost",
+            receipt.sequence
+        );
         let path = store.inclusion_proof(receipt.sequence, receipt.log_size).expect("a path");
-        let leaf = vigie_store::Reader::open(&kit.dir()).expect("opens").entry(receipt.sequence).expect("an entry").leaf_hash();
-        assert!(vigie_store::log::verify_inclusion(&leaf, receipt.sequence, receipt.log_size, &path, &receipt.root), "at {at}");
+        let leaf = vigie_store::Reader::open(&kit.dir())
+            .expect("opens")
+            .entry(receipt.sequence)
+            .expect("an entry")
+            .leaf_hash();
+        assert!(
+            vigie_store::log::verify_inclusion(&leaf, receipt.sequence, receipt.log_size, &path, &receipt.root),
+            "at {at}"
+        );
     }
     store.append(kit.exhibit(&store, 9)).unwrap_or_else(|e| panic!("at {at}: {e}"));
     drop(store);

@@ -11,8 +11,8 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use vigie_store::clock::{Clock, ClockStatus, Stamp};
 use vigie_store::{
-    Commitment, Draft, Kind, NewStore, Private, Progress, Recipient, SealedExhibit, Sealer, Settings, Store, StoreError, StoreEvents,
-    VerifyOptions, VerifyReport, WorkstationKey,
+    Commitment, Draft, Kind, NewStore, Private, Progress, Recipient, SealedExhibit, Sealer, Settings, Store,
+    StoreError, StoreEvents, VerifyOptions, VerifyReport, WorkstationKey,
 };
 
 /// A clock that goes on by a millisecond with each look, or wherever it is set.
@@ -123,7 +123,10 @@ impl Kit {
         let url = format!("http://market.onion/item/{number}");
         Draft {
             exhibit: Some(self.seal(store, &warc(format!("page {number}").as_bytes()))),
-            private: Some(Private { recipients: self.recipients(), json: format!("{{\"url\":\"{url}\"}}").into_bytes() }),
+            private: Some(Private {
+                recipients: self.recipients(),
+                json: format!("{{\"url\":\"{url}\"}}").into_bytes(),
+            }),
             commitments: vec![Commitment { name: "url", value: url.into_bytes() }],
             row: format!("{{\"number\":{number}}}").into_bytes(),
             ..draft(Kind::Exhibit)

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use secrecy::SecretString;
-use vigie_store::{Commitment, Draft, Kind, Private, Reader, StateOp, Store, StoreError, VerifyOptions, WorkstationKey};
+use vigie_store::{
+    Commitment, Draft, Kind, Private, Reader, StateOp, Store, StoreError, VerifyOptions, WorkstationKey,
+};
 
 use crate::kit::{Heard, Kit, Quiet, draft, passphrase, read_all, warc};
 
@@ -30,7 +32,10 @@ fn an_exhibit_comes_back_and_verifies() {
     let reader = Reader::open(&kit.dir()).expect("opens").with_key(&kit.key);
     assert_eq!((reader.size(), reader.root()), (receipt.log_size, receipt.root));
     let entries: Vec<_> = reader.entries().expect("entries").collect::<Result<_, _>>().expect("entries");
-    assert_eq!(entries.iter().map(|e| e.kind).collect::<Vec<_>>(), [Kind::Init, Kind::Exhibit, Kind::Exhibit, Kind::Exhibit, Kind::Refusal]);
+    assert_eq!(
+        entries.iter().map(|e| e.kind).collect::<Vec<_>>(),
+        [Kind::Init, Kind::Exhibit, Kind::Exhibit, Kind::Exhibit, Kind::Refusal]
+    );
     let (entry, stream) = reader.exhibit(2).expect("an exhibit");
     assert_eq!(read_all(stream), age);
     assert_eq!(reader.rows(Kind::Exhibit).expect("rows"), store.rows(Kind::Exhibit).expect("rows"));
@@ -63,8 +68,16 @@ fn stock_age_opens_an_exhibit_and_a_private_part() {
     let secret = kit.case.to_string();
     std::fs::write(&identity, secrecy::ExposeSecret::expose_secret(&secret)).expect("writes");
     let open = |sealed: &[u8]| {
-        let mut child = Command::new("age").args(["-d", "-i"]).arg(&identity).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.as_mut().map_err(|e| e.to_string()).expect("age is installed").stdin.take().map(|stdin| (stdin, child)).expect("piped");
+        let mut child =
+            Command::new("age").args(["-d", "-i"]).arg(&identity).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child
+            .as_mut()
+            .map_err(|e| e.to_string())
+            .expect("age is installed")
+            .stdin
+            .take()
+            .map(|stdin| (stdin, child))
+            .expect("piped");
         let sealed = sealed.to_vec();
         let feed = std::thread::spawn(move || {
             child.0.write_all(&sealed).expect("feeds age");
@@ -143,7 +156,10 @@ fn run_state_is_kept_per_profile_and_area() {
             StateOp::put(&two, "jar", "a", b"3".to_vec()),
         ])
         .expect("applies");
-    let entry = Draft { state: vec![StateOp::remove(&one, "jar", "b"), StateOp::put(&one, "jar", "c", vec![7; 4000])], ..draft(Kind::Heartbeat) };
+    let entry = Draft {
+        state: vec![StateOp::remove(&one, "jar", "b"), StateOp::put(&one, "jar", "c", vec![7; 4000])],
+        ..draft(Kind::Heartbeat)
+    };
     store.append(entry).expect("appends");
     let too_long = store.apply(vec![StateOp::put(&one, "jar", "d", vec![7; 4096])]);
     assert!(matches!(too_long, Err(StoreError::Invalid { .. })));
@@ -224,12 +240,16 @@ fn drafts_that_break_a_rule_are_refused_and_harm_nothing() {
         Draft { commitments: vec![commitment("url"), commitment("url")], ..draft(Kind::Failure) },
         Draft { commitments: vec![commitment("URL")], ..draft(Kind::Failure) },
         Draft { commitments: vec![commitment("plaintext")], ..draft(Kind::Failure) },
-        Draft { private: Some(Private { recipients: kit.recipients(), json: b"not json".to_vec() }), ..draft(Kind::Failure) },
+        Draft {
+            private: Some(Private { recipients: kit.recipients(), json: b"not json".to_vec() }),
+            ..draft(Kind::Failure)
+        },
     ];
     for draft in bad {
         assert!(matches!(store.append(draft), Err(StoreError::Invalid { .. })));
     }
-    let nobody = Draft { private: Some(Private { recipients: Vec::new(), json: b"{}".to_vec() }), ..draft(Kind::Failure) };
+    let nobody =
+        Draft { private: Some(Private { recipients: Vec::new(), json: b"{}".to_vec() }), ..draft(Kind::Failure) };
     assert!(matches!(store.append(nobody), Err(StoreError::Sealing { .. })));
     assert_eq!(store.append(draft(Kind::Failure)).expect("appends").sequence, 1);
 }

@@ -53,12 +53,7 @@ pub fn check_each(source: impl Read, mut each: impl FnMut(RecordCheck)) -> Resul
     Ok(())
 }
 
-const FIELDS: [&str; 4] = [
-    "WARC-Type",
-    "WARC-Record-ID",
-    "WARC-Date",
-    "WARC-Block-Digest",
-];
+const FIELDS: [&str; 4] = ["WARC-Type", "WARC-Record-ID", "WARC-Date", "WARC-Block-Digest"];
 
 fn one(head: &RecordHead, block: &mut Block<'_>) -> Result<RecordCheck, WarcError> {
     let kind = head.field("WARC-Type").unwrap_or_default().to_owned();
@@ -72,11 +67,8 @@ fn one(head: &RecordHead, block: &mut Block<'_>) -> Result<RecordCheck, WarcErro
     let mut whole = Claim::new(head, "WARC-Block-Digest", true, &mut findings);
     let mut payload = Claim::new(head, "WARC-Payload-Digest", has_payload, &mut findings);
     // Only HTTP has a payload inside its block; of anything else the block is the payload (§4).
-    let is_http = head.field("Content-Type").is_some_and(|t| {
-        t.trim_start()
-            .to_ascii_lowercase()
-            .starts_with("application/http")
-    });
+    let is_http =
+        head.field("Content-Type").is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("application/http"));
     let mut http = (kind == "response" && is_http).then(Payload::default);
     let mut buffer = vec![0u8; 64 * 1024];
     loop {
@@ -105,21 +97,13 @@ struct Claim {
 }
 
 impl Claim {
-    fn new(
-        head: &RecordHead,
-        name: &'static str,
-        wanted: bool,
-        findings: &mut Vec<Finding>,
-    ) -> Self {
+    fn new(head: &RecordHead, name: &'static str, wanted: bool, findings: &mut Vec<Finding>) -> Self {
         let value = head.field(name).filter(|value| wanted && !value.is_empty());
         let claimed = value.and_then(LabelledDigest::parse);
         if value.is_some() && claimed.is_none() {
             findings.push(Finding::Unknown(name));
         }
-        Self {
-            name,
-            claimed: claimed.map(|claimed| (claimed, Hasher::like(&claimed))),
-        }
+        Self { name, claimed: claimed.map(|claimed| (claimed, Hasher::like(&claimed))) }
     }
 
     fn update(&mut self, bytes: &[u8]) {
@@ -129,10 +113,7 @@ impl Claim {
     }
 
     fn compare(self, findings: &mut Vec<Finding>) {
-        if self
-            .claimed
-            .is_some_and(|(claimed, hasher)| hasher.finish() != claimed)
-        {
+        if self.claimed.is_some_and(|(claimed, hasher)| hasher.finish() != claimed) {
             findings.push(Finding::Mismatch(self.name));
         }
     }
@@ -149,12 +130,7 @@ mod tests {
     fn sample() -> Vec<u8> {
         let date = "2026-03-01T10:00:00Z".parse().expect("a time");
         let mut warc = WarcWriter::new(Vec::new());
-        let info = Info {
-            software: "test".into(),
-            operator: "A-07".into(),
-            filename: None,
-            extra: Vec::new(),
-        };
+        let info = Info { software: "test".into(), operator: "A-07".into(), filename: None, extra: Vec::new() };
         let info_id = warc.warcinfo(date, &info).expect("written");
         let block = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n";
         let id = new_record_id();
@@ -166,33 +142,16 @@ mod tests {
             protocols: &[],
             cipher_suite: None,
         };
-        warc.response(
-            date,
-            &info_id,
-            &response,
-            &mut &block[..],
-            block.len() as u64,
-            Sha256::digest(block).into(),
-        )
-        .expect("written");
-        warc.request(
-            date,
-            &info_id,
-            "http://example.test/",
-            &id,
-            b"GET / HTTP/1.1\r\n\r\n",
-        )
-        .expect("written");
+        warc.response(date, &info_id, &response, &mut &block[..], block.len() as u64, Sha256::digest(block).into())
+            .expect("written");
+        warc.request(date, &info_id, "http://example.test/", &id, b"GET / HTTP/1.1\r\n\r\n").expect("written");
         warc.into_inner()
     }
 
     #[test]
     fn what_is_written_is_sound() {
         let checks = check(&sample()[..]).expect("reads");
-        assert_eq!(
-            checks.iter().map(|c| c.kind.as_str()).collect::<Vec<_>>(),
-            ["warcinfo", "response", "request"]
-        );
+        assert_eq!(checks.iter().map(|c| c.kind.as_str()).collect::<Vec<_>>(), ["warcinfo", "response", "request"]);
         assert!(checks.iter().all(|c| c.findings.is_empty()), "{checks:?}");
     }
 
@@ -205,10 +164,7 @@ mod tests {
             bytes[at] ^= 0x10;
             if let Ok(after) = check(&bytes[..]) {
                 // A gzip member's own header (time, system) is not content.
-                assert!(
-                    after == before || after.iter().any(|c| !c.findings.is_empty()),
-                    "byte {at}"
-                );
+                assert!(after == before || after.iter().any(|c| !c.findings.is_empty()), "byte {at}");
             }
         }
     }
@@ -227,19 +183,9 @@ mod tests {
             protocols: &[],
             cipher_suite: None,
         };
-        warc.response(
-            date,
-            &id,
-            &response,
-            &mut &block[..],
-            block.len() as u64,
-            Sha256::digest(block).into(),
-        )
-        .expect("written");
+        warc.response(date, &id, &response, &mut &block[..], block.len() as u64, Sha256::digest(block).into())
+            .expect("written");
         let checks = check(&warc.into_inner()[..]).expect("reads");
-        assert_eq!(
-            checks[0].findings,
-            [Finding::Mismatch("WARC-Payload-Digest")]
-        );
+        assert_eq!(checks[0].findings, [Finding::Mismatch("WARC-Payload-Digest")]);
     }
 }

@@ -37,9 +37,9 @@ impl Payload {
             match self.state {
                 State::Ended => return,
                 State::Whole => {
-                    let most = self.left.map_or(bytes.len(), |left| {
-                        bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))
-                    });
+                    let most = self
+                        .left
+                        .map_or(bytes.len(), |left| bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
                     sink(&bytes[..most]);
                     self.left = self.left.map(|left| left - most as u64);
                     return;
@@ -49,17 +49,10 @@ impl Payload {
                     sink(&bytes[..most]);
                     bytes = &bytes[most..];
                     let left = left - most as u64;
-                    self.state = if left == 0 {
-                        State::AfterData
-                    } else {
-                        State::Data(left)
-                    };
+                    self.state = if left == 0 { State::AfterData } else { State::Data(left) };
                 }
                 State::Head | State::Size | State::AfterData => {
-                    let at = bytes
-                        .iter()
-                        .position(|&b| b == b'\n')
-                        .map_or(bytes.len(), |at| at + 1);
+                    let at = bytes.iter().position(|&b| b == b'\n').map_or(bytes.len(), |at| at + 1);
                     if self.line.len() + at > LINE_BYTES {
                         self.state = State::Ended;
                         return;
@@ -80,11 +73,7 @@ impl Payload {
             State::Head if line.is_empty() => self.end_of_head(),
             State::Head => self.head_line(line),
             State::Size => {
-                let digits = line
-                    .split(|&b| b == b';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_ascii();
+                let digits = line.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
                 let hex = !digits.is_empty() && digits.iter().all(u8::is_ascii_hexdigit);
                 let text = std::str::from_utf8(digits).ok().filter(|_| hex);
                 let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
@@ -93,13 +82,7 @@ impl Payload {
                     _ => State::Ended,
                 };
             }
-            State::AfterData => {
-                self.state = if line.is_empty() {
-                    State::Size
-                } else {
-                    State::Ended
-                }
-            }
+            State::AfterData => self.state = if line.is_empty() { State::Size } else { State::Ended },
             State::Whole | State::Data(_) | State::Ended => {}
         }
     }
@@ -107,10 +90,7 @@ impl Payload {
     fn head_line(&mut self, line: &[u8]) {
         let lower = line.to_ascii_lowercase();
         if lower.starts_with(b"http/") {
-            let code = lower
-                .split(|&b| b == b' ')
-                .nth(1)
-                .and_then(|code| std::str::from_utf8(code).ok());
+            let code = lower.split(|&b| b == b' ').nth(1).and_then(|code| std::str::from_utf8(code).ok());
             self.status = code.and_then(|code| code.parse().ok()).unwrap_or(0);
         } else if let Some(value) = lower.strip_prefix(b"transfer-encoding:") {
             self.chunked = value.trim_ascii().ends_with(b"chunked");
@@ -128,11 +108,7 @@ impl Payload {
         } else if matches!(self.status, 204 | 304) {
             self.state = State::Ended;
         } else {
-            self.state = if self.chunked {
-                State::Size
-            } else {
-                State::Whole
-            };
+            self.state = if self.chunked { State::Size } else { State::Whole };
         }
     }
 }
@@ -155,46 +131,24 @@ mod tests {
     fn the_rule_case_by_case() {
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let cases: &[(String, &str)] = &[
-            (
-                format!("{chunked}5\r\nhello\r\n1; a=\"b\"\r\n!\r\n0\r\nTrailer: x\r\n\r\n"),
-                "hello!",
-            ),
+            (format!("{chunked}5\r\nhello\r\n1; a=\"b\"\r\n!\r\n0\r\nTrailer: x\r\n\r\n"), "hello!"),
             (format!("{chunked}5\r\nhel"), "hel"),
             (format!("{chunked}5\r\nhello6\r\n"), "hello"),
             (format!("{chunked}+5\r\nhello\r\n0\r\n\r\n"), ""),
             (format!("{chunked}fffffffffffffffffff\r\nhello"), ""),
             (format!("{chunked}5\nhello\n0\n\n"), "hello"),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef".into(),
-                "abc",
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdef".into(),
-                "abcdef",
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabcdef".into(),
-                "abcdef",
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef".into(), "abc"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcdef".into(), "abcdef"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabcdef".into(), "abcdef"),
             ("HTTP/1.1 200 OK\n\nabc".into(), "abc"),
             ("HTTP/1.1 204 No Content\r\n\r\nabc".into(), ""),
-            (
-                "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n".into(),
-                "",
-            ),
-            (
-                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\nabc".into(),
-                "abc",
-            ),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n".into(), ""),
+            ("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\nabc".into(), "abc"),
             ("HTTP/1.1 200 OK\r\nX: y".into(), ""),
         ];
         for (block, expected) in cases {
             for piece in [1, 2, 7, 4096] {
-                assert_eq!(
-                    payload(block.as_bytes(), piece),
-                    expected.as_bytes(),
-                    "{block:?} by {piece}"
-                );
+                assert_eq!(payload(block.as_bytes(), piece), expected.as_bytes(), "{block:?} by {piece}");
             }
         }
     }

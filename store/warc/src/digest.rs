@@ -25,12 +25,7 @@ impl LabelledDigest {
         let (label, value) = text.split_once(':')?;
         let value = value.as_bytes();
         if label.eq_ignore_ascii_case("sha256") {
-            return HEXLOWER_PERMISSIVE
-                .decode(value)
-                .ok()?
-                .try_into()
-                .ok()
-                .map(Self::Sha256);
+            return HEXLOWER_PERMISSIVE.decode(value).ok()?.try_into().ok().map(Self::Sha256);
         }
         if label.eq_ignore_ascii_case("sha1") {
             let bytes = match value.len() {
@@ -86,29 +81,12 @@ mod tests {
     fn both_labels_are_read_and_others_are_not() {
         // SHA-1 and SHA-256 of the empty string (FIPS 180-4 examples).
         let sha1 = Hasher::Sha1(Sha1::new()).finish();
-        assert_eq!(
-            LabelledDigest::parse("sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ"),
-            Some(sha1)
-        );
-        assert_eq!(
-            LabelledDigest::parse("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709"),
-            Some(sha1)
-        );
+        assert_eq!(LabelledDigest::parse("sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ"), Some(sha1));
+        assert_eq!(LabelledDigest::parse("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709"), Some(sha1));
         let sha256 = Hasher::Sha256(Sha256::new()).finish();
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(
-            LabelledDigest::parse(&format!("sha256:{hex}")),
-            Some(sha256)
-        );
-        for wrong in [
-            &format!("sha-256:{hex}"),
-            "sha256:",
-            "sha256:zz",
-            "md5:00",
-            "sha1:AAAA",
-            hex,
-            "",
-        ] {
+        assert_eq!(LabelledDigest::parse(&format!("sha256:{hex}")), Some(sha256));
+        for wrong in [&format!("sha-256:{hex}"), "sha256:", "sha256:zz", "md5:00", "sha1:AAAA", hex, ""] {
             assert_eq!(LabelledDigest::parse(wrong), None, "{wrong}");
         }
     }

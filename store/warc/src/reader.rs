@@ -45,10 +45,7 @@ pub struct RecordHead {
 impl RecordHead {
     /// First value of a field, any letter case.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 }
 
@@ -66,18 +63,13 @@ pub struct Block<'r> {
 
 impl Read for Block<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         if most == 0 {
             return Ok(0);
         }
         let read = self.reader.read(&mut buffer[..most])?;
         if read == 0 {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "the block ends early",
-            ));
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the block ends early"));
         }
         self.left -= read as u64;
         Ok(read)
@@ -87,10 +79,7 @@ impl Read for Block<'_> {
 impl<R: Read> WarcReader<R> {
     /// A reader at the start of a file.
     pub fn new(source: R) -> Self {
-        Self {
-            source: Some(BufReader::new(source)),
-            record: 0,
-        }
+        Self { source: Some(BufReader::new(source)), record: 0 }
     }
 
     /// Reads the next record and hands its header and block to `visit`; `None` at the end of the
@@ -113,28 +102,20 @@ impl<R: Read> WarcReader<R> {
         self.record += 1;
         let mut member = BufReader::new(GzDecoder::new(source));
         let head = self.head(&mut member)?;
-        let mut block = Block {
-            reader: &mut member,
-            left: head.length,
-        };
+        let mut block = Block { reader: &mut member, left: head.length };
         let result = visit(&head, &mut block)?;
         std::io::copy(&mut block, &mut std::io::sink())?;
         let mut end = Vec::new();
         (&mut member).take(5).read_to_end(&mut end)?;
         if end != b"\r\n\r\n" {
-            return Err(self.malformed(
-                "the block is not followed by two line breaks and the end of its gzip member",
-            ));
+            return Err(self.malformed("the block is not followed by two line breaks and the end of its gzip member"));
         }
         self.source = Some(member.into_inner().into_inner());
         Ok(Some(result))
     }
 
     fn malformed(&self, reason: impl Into<String>) -> WarcError {
-        WarcError::Malformed {
-            record: self.record,
-            reason: reason.into(),
-        }
+        WarcError::Malformed { record: self.record, reason: reason.into() }
     }
 
     fn head(&self, member: &mut impl BufRead) -> Result<RecordHead, WarcError> {
@@ -149,9 +130,7 @@ impl<R: Read> WarcReader<R> {
             if line.is_empty() {
                 break;
             }
-            let (name, value) = line
-                .split_once(':')
-                .ok_or_else(|| self.malformed("a header line has no colon"))?;
+            let (name, value) = line.split_once(':').ok_or_else(|| self.malformed("a header line has no colon"))?;
             if name.is_empty() || !name.bytes().all(is_token) {
                 return Err(self.malformed("a header field has no proper name"));
             }
@@ -162,21 +141,14 @@ impl<R: Read> WarcReader<R> {
             fields.push((name.to_owned(), value.to_owned()));
         }
         for name in ONCE {
-            let times = fields
-                .iter()
-                .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-                .count();
+            let times = fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).count();
             if times > 1 {
                 return Err(self.malformed(format!("{name} is repeated")));
             }
         }
-        let mut lengths = fields
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let mut lengths = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         let length = match (lengths.next(), lengths.next()) {
-            (Some((_, value)), None) => {
-                decimal(value).ok_or_else(|| self.malformed("Content-Length is no number"))?
-            }
+            (Some((_, value)), None) => decimal(value).ok_or_else(|| self.malformed("Content-Length is no number"))?,
             _ => return Err(self.malformed("Content-Length is missing or repeated")),
         };
         Ok(RecordHead { fields, length })

@@ -74,10 +74,7 @@ impl<W: Write> WarcWriter<W> {
         head_bytes: &[u8],
     ) -> Result<(), WarcError> {
         let mut head = response_fields("revisit", date, info_id, response);
-        head.push((
-            "WARC-Profile",
-            "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest".into(),
-        ));
+        head.push(("WARC-Profile", "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest".into()));
         head.push(("WARC-Refers-To", refers.record_id.to_owned()));
         head.push(("WARC-Refers-To-Target-URI", refers.url.to_owned()));
         head.push(("WARC-Refers-To-Date", refers.date.to_owned()));
@@ -135,10 +132,7 @@ impl<W: Write> WarcWriter<W> {
         let mut head = base("resource", &new_record_id(), date);
         head.push(("WARC-Target-URI", url.to_owned()));
         head.push(("WARC-Warcinfo-ID", info_id.to_owned()));
-        head.push((
-            "WARC-Payload-Digest",
-            sha256_label(&Sha256::digest(block).into()),
-        ));
+        head.push(("WARC-Payload-Digest", sha256_label(&Sha256::digest(block).into())));
         head.push(("Content-Type", content_type.to_owned()));
         self.in_memory(head, block)
     }
@@ -185,9 +179,7 @@ impl<W: Write> WarcWriter<W> {
         let mut buffer = vec![0u8; COPY_BYTES];
         loop {
             // One byte more than announced is asked for, so that a longer block is noticed.
-            let room = usize::try_from(length - found)
-                .unwrap_or(usize::MAX)
-                .saturating_add(1);
+            let room = usize::try_from(length - found).unwrap_or(usize::MAX).saturating_add(1);
             let most = room.min(buffer.len());
             let read = match block.read(&mut buffer[..most]) {
                 Ok(read) => read,
@@ -196,10 +188,7 @@ impl<W: Write> WarcWriter<W> {
             };
             found += read as u64;
             if found > length || (read == 0 && found < length) {
-                return Err(WarcError::Length {
-                    announced: length,
-                    found,
-                });
+                return Err(WarcError::Length { announced: length, found });
             }
             if read == 0 {
                 break;
@@ -221,27 +210,15 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// A field value is one line: a line break inside would forge a field.
 fn one_line(value: &str) -> String {
-    let spaced: String = value
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let spaced: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     spaced.trim_matches(' ').to_owned()
 }
 
 fn base(kind: &str, id: &str, date: Timestamp) -> Fields<'static> {
-    vec![
-        ("WARC-Type", kind.to_owned()),
-        ("WARC-Record-ID", id.to_owned()),
-        ("WARC-Date", date.to_string()),
-    ]
+    vec![("WARC-Type", kind.to_owned()), ("WARC-Record-ID", id.to_owned()), ("WARC-Date", date.to_string())]
 }
 
-fn response_fields(
-    kind: &str,
-    date: Timestamp,
-    info_id: &str,
-    response: &Response<'_>,
-) -> Fields<'static> {
+fn response_fields(kind: &str, date: Timestamp, info_id: &str, response: &Response<'_>) -> Fields<'static> {
     let mut head = base(kind, response.record_id, date);
     head.push(("WARC-Target-URI", response.url.to_owned()));
     head.push(("WARC-Warcinfo-ID", info_id.to_owned()));

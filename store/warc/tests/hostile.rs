@@ -114,18 +114,9 @@ fn what_a_strict_reader_refuses_is_refused() {
         sound.replace("Length: 2", "Length: 1"),
         sound.replace("Length: 2", "Length: 99999999999999999999"),
         sound.replace("Content-Length: 2\r\n", ""),
-        sound.replace(
-            "Content-Length: 2\r\n",
-            "Content-Length: 2\r\nContent-Length: 2\r\n",
-        ),
-        sound.replace(
-            "WARC-Type: resource\r\n",
-            "WARC-Type: resource\r\nwarc-type: response\r\n",
-        ),
-        sound.replace(
-            "WARC-Type: resource\r\n",
-            "WARC-Type: resource\r\n  folded\r\n",
-        ),
+        sound.replace("Content-Length: 2\r\n", "Content-Length: 2\r\nContent-Length: 2\r\n"),
+        sound.replace("WARC-Type: resource\r\n", "WARC-Type: resource\r\nwarc-type: response\r\n"),
+        sound.replace("WARC-Type: resource\r\n", "WARC-Type: resource\r\n  folded\r\n"),
         sound.replace("WARC-Type: resource\r\n", "WARC-Type : resource\r\n"),
         sound.replace("WARC-Type: resource\r\n", "no colon\r\n"),
         sound.replace("resource", "res\rource"),
@@ -136,11 +127,7 @@ fn what_a_strict_reader_refuses_is_refused() {
     ];
     for text in &wrong {
         let lenient = text.contains("Length: 2 \r");
-        assert_eq!(
-            read_all(&member(text.as_bytes())).is_ok(),
-            lenient,
-            "{text:?}"
-        );
+        assert_eq!(read_all(&member(text.as_bytes())).is_ok(), lenient, "{text:?}");
     }
     let mut not_text = sound.replace("resource", "res!ource").into_bytes();
     let at = not_text.iter().position(|&b| b == b'!').expect("there");
@@ -162,11 +149,7 @@ fn an_endless_header_costs_its_limit() {
             Ok(buffer.len())
         }
     }
-    let text: Vec<u8> = b"WARC/1.1\r\n"
-        .iter()
-        .copied()
-        .chain(std::iter::repeat_n(b'a', 50 << 20))
-        .collect();
+    let text: Vec<u8> = b"WARC/1.1\r\n".iter().copied().chain(std::iter::repeat_n(b'a', 50 << 20)).collect();
     let packed = member(&text);
     let error = read_all(&packed).expect_err("too long");
     assert!(error.to_string().contains("256 KiB"), "{error}");
@@ -175,18 +158,8 @@ fn an_endless_header_costs_its_limit() {
     // The writer reads no further than one byte past what was announced.
     let mut source = Endless(0);
     let id = new_record_id();
-    let wrong =
-        WarcWriter::new(std::io::sink()).record(&record(&id, &[]), &mut source, 100, [0; 32]);
-    assert!(
-        matches!(
-            wrong,
-            Err(WarcError::Length {
-                announced: 100,
-                found: 101
-            })
-        ),
-        "{wrong:?}"
-    );
+    let wrong = WarcWriter::new(std::io::sink()).record(&record(&id, &[]), &mut source, 100, [0; 32]);
+    assert!(matches!(wrong, Err(WarcError::Length { announced: 100, found: 101 })), "{wrong:?}");
     assert_eq!(source.0, 101);
 }
 
@@ -195,16 +168,7 @@ fn the_writer_believes_nothing() {
     let id = new_record_id();
     let mut warc = WarcWriter::new(std::io::sink());
     let short = warc.record(&record(&id, &[]), &mut &b"abc"[..], 4, sha256(b"abcd"));
-    assert!(
-        matches!(
-            short,
-            Err(WarcError::Length {
-                announced: 4,
-                found: 3
-            })
-        ),
-        "{short:?}"
-    );
+    assert!(matches!(short, Err(WarcError::Length { announced: 4, found: 3 })), "{short:?}");
     let other = warc.record(&record(&id, &[]), &mut &b"abc"[..], 3, sha256(b"abd"));
     assert!(matches!(other, Err(WarcError::Digest)), "{other:?}");
 }
@@ -224,23 +188,11 @@ fn a_record_visited_in_part_does_not_disturb_the_next() {
             protocols: &[],
             cipher_suite: None,
         };
-        warc.response(
-            date,
-            "<urn:uuid:0>",
-            &response,
-            &mut &block[..],
-            300_000,
-            sha256(&block),
-        )
-        .expect("written");
+        warc.response(date, "<urn:uuid:0>", &response, &mut &block[..], 300_000, sha256(&block)).expect("written");
     }
     let bytes = warc.into_inner();
     let (mut reader, mut records) = (WarcReader::new(&bytes[..]), 0);
-    while reader
-        .next(|_, block| Ok(block.read(&mut [0; 10])?))
-        .expect("reads")
-        .is_some()
-    {
+    while reader.next(|_, block| Ok(block.read(&mut [0; 10])?)).expect("reads").is_some() {
         records += 1;
     }
     assert_eq!(records, 3);

@@ -21,12 +21,8 @@ fn python() -> Option<PathBuf> {
 fn make_python() -> Option<PathBuf> {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("warcio-1.8.0");
     let python = home.join("bin/python");
-    let ready = |python: &Path| {
-        Command::new(python)
-            .args(["-c", "import warcio"])
-            .output()
-            .is_ok_and(|o| o.status.success())
-    };
+    let ready =
+        |python: &Path| Command::new(python).args(["-c", "import warcio"]).output().is_ok_and(|o| o.status.success());
     if ready(&python) {
         return Some(python);
     }
@@ -34,15 +30,9 @@ fn make_python() -> Option<PathBuf> {
     let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let made = fresh.path().join("venv");
     let run = |program: &Path, arguments: &[&str]| {
-        Command::new(program)
-            .args(arguments)
-            .output()
-            .is_ok_and(|o| o.status.success())
+        Command::new(program).args(arguments).output().is_ok_and(|o| o.status.success())
     };
-    let venv = run(
-        Path::new("python3"),
-        &["-m", "venv", made.to_str().expect("UTF-8")],
-    );
+    let venv = run(Path::new("python3"), &["-m", "venv", made.to_str().expect("UTF-8")]);
     let pip = made.join("bin/python");
     if !venv || !run(&pip, &["-m", "pip", "install", "--quiet", WARCIO]) || !ready(&pip) {
         return None;
@@ -90,8 +80,7 @@ fn sample() -> Vec<u8> {
     )
     .expect("written");
     let request = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n";
-    warc.request(date, &info_id, url, &plain, request)
-        .expect("written");
+    warc.request(date, &info_id, url, &plain, request).expect("written");
     let cut = new_record_id();
     let block = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhel";
     warc.response(
@@ -105,12 +94,7 @@ fn sample() -> Vec<u8> {
     .expect("written");
     let again = new_record_id();
     let text = date.to_string();
-    let refers = RefersTo {
-        record_id: &plain,
-        url,
-        date: &text,
-        exhibit: 7,
-    };
+    let refers = RefersTo { record_id: &plain, url, date: &text, exhibit: 7 };
     warc.revisit(
         date,
         &info_id,
@@ -120,29 +104,15 @@ fn sample() -> Vec<u8> {
     )
     .expect("written");
     let facts = [("purpose".to_owned(), "éléphant".to_owned())];
-    warc.metadata(date, &info_id, Some(url), Some(&plain), &facts)
-        .expect("written");
-    warc.resource(
-        date,
-        &info_id,
-        "urn:text:http://example.test/",
-        "text/plain",
-        b"hello",
-    )
-    .expect("written");
+    warc.metadata(date, &info_id, Some(url), Some(&plain), &facts).expect("written");
+    warc.resource(date, &info_id, "urn:text:http://example.test/", "text/plain", b"hello").expect("written");
     warc.into_inner()
 }
 
 fn warcio(python: &Path, script: &[&str]) -> (bool, String) {
-    let output = Command::new(python)
-        .args(script)
-        .output()
-        .expect("warcio runs");
+    let output = Command::new(python).args(script).output().expect("warcio runs");
     let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 const READ: &str = "
@@ -159,12 +129,7 @@ for record in ArchiveIterator(open(sys.argv[1], 'rb'), check_digests='raise'):
 #[test]
 fn warcio_reads_and_checks_what_is_written() {
     let bytes = sample();
-    assert!(
-        check(&bytes[..])
-            .expect("reads")
-            .iter()
-            .all(|c| c.findings.is_empty())
-    );
+    assert!(check(&bytes[..]).expect("reads").iter().all(|c| c.findings.is_empty()));
     let Some(python) = python() else {
         eprintln!("no python3 with venv and pip here: warcio was not asked");
         return;
@@ -192,10 +157,7 @@ fn warcio_reads_and_checks_what_is_written() {
         format!("resource {date} urn:text:http://example.test/ - None None 5"),
     ];
     for (line, expected) in said.lines().zip(&expected) {
-        assert!(
-            line.starts_with(expected.as_str()),
-            "{line}\nis not\n{expected}"
-        );
+        assert!(line.starts_with(expected.as_str()), "{line}\nis not\n{expected}");
     }
     assert_eq!(said.lines().count(), expected.len(), "{said}");
 
@@ -212,23 +174,10 @@ fn warcio_reads_and_checks_what_is_written() {
         cipher_suite: None,
     };
     let date = date.parse().expect("a time");
-    warc.response(
-        date,
-        &id,
-        &response,
-        &mut &block[..],
-        block.len() as u64,
-        sha256(block),
-    )
-    .expect("written");
+    warc.response(date, &id, &response, &mut &block[..], block.len() as u64, sha256(block)).expect("written");
     let bytes = warc.into_inner();
     std::fs::write(&file, &bytes).expect("written");
-    assert!(
-        check(&bytes[..])
-            .expect("reads")
-            .iter()
-            .any(|c| !c.findings.is_empty())
-    );
+    assert!(check(&bytes[..]).expect("reads").iter().any(|c| !c.findings.is_empty()));
     let (sound, said) = warcio(&python, &["-m", "warcio.cli", "check", path]);
     assert!(!sound, "{said}");
 }
@@ -290,22 +239,9 @@ fn a_chunked_payload_is_the_body_that_warcio_gives() {
         cipher_suite: None,
     };
     let date = "2026-03-01T10:00:00Z".parse().expect("a time");
-    warc.response(
-        date,
-        &id,
-        &response,
-        &mut &block[..],
-        block.len() as u64,
-        sha256(block),
-    )
-    .expect("written");
+    warc.response(date, &id, &response, &mut &block[..], block.len() as u64, sha256(block)).expect("written");
     let bytes = warc.into_inner();
-    assert!(
-        check(&bytes[..])
-            .expect("reads")
-            .iter()
-            .all(|c| c.findings.is_empty())
-    );
+    assert!(check(&bytes[..]).expect("reads").iter().all(|c| c.findings.is_empty()));
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let file = directory.path().join("chunked.warc.gz");
     std::fs::write(&file, &bytes).expect("written");

@@ -69,11 +69,28 @@ fn demo(dir: &Path) -> Outcome<()> {
     }
     let shell = Shell { dir: dir.to_owned(), vigie: beside("vigie")? };
     println!("passphrases of this demo lie in keys/credentials/, read as systemd credentials are\n");
-    shell.run("ssh-keygen", &["-Y", "verify", "-f", "keys/allowed_signers", "-I", "magistrate@court.example", "-n", "vigie-mandate", "-s", "mandate.toml.sig"], Some("mandate.toml"), 0)?;
+    shell.run(
+        "ssh-keygen",
+        &[
+            "-Y",
+            "verify",
+            "-f",
+            "keys/allowed_signers",
+            "-I",
+            "magistrate@court.example",
+            "-n",
+            "vigie-mandate",
+            "-s",
+            "mandate.toml.sig",
+        ],
+        Some("mandate.toml"),
+        0,
+    )?;
     shell.vigie(&["mandate", "check", "mandate.toml", "--allowed-signers", "keys/allowed_signers"], 0)?;
 
     title("The workstation");
-    shell.vigie(&["init", "store", "--allowed-signers", "keys/allowed_signers", "--origin", "vigie.example/demo"], 0)?;
+    shell
+        .vigie(&["init", "store", "--allowed-signers", "keys/allowed_signers", "--origin", "vigie.example/demo"], 0)?;
     shell.vigie(&["mandate", "add", "mandate.toml", "--store", "store"], 0)?;
     shell.vigie(&["mandate", "revoke", "revocations.toml", "--store", "store"], 0)?;
     shell.vigie(&["profile", "new", "profile.toml", "--store", "store"], 0)?;
@@ -97,9 +114,28 @@ fn demo(dir: &Path) -> Outcome<()> {
 
     title("The custodian opens one exhibit with stock age");
     std::fs::create_dir_all(dir.join("exhibits"))?;
-    shell.vigie(&["exhibit", "get", "1", "--sealed", "--to", "exhibits/1.age", "--store", "store", "--purpose", "for the custodian"], 0)?;
+    shell.vigie(
+        &[
+            "exhibit",
+            "get",
+            "1",
+            "--sealed",
+            "--to",
+            "exhibits/1.age",
+            "--store",
+            "store",
+            "--purpose",
+            "for the custodian",
+        ],
+        0,
+    )?;
     shell.run("age", &["-d", "-i", "keys/case.txt", "-o", "exhibits/1.warc.gz", "exhibits/1.age"], None, 0)?;
-    shell.run("sh", &["-c", "gzip -dc exhibits/1.warc.gz | grep -a -m 3 -E '^(WARC/1.1|WARC-Target-URI|HTTP/1.1)'"], None, 0)?;
+    shell.run(
+        "sh",
+        &["-c", "gzip -dc exhibits/1.warc.gz | grep -a -m 3 -E '^(WARC/1.1|WARC-Target-URI|HTTP/1.1)'"],
+        None,
+        0,
+    )?;
 
     drop(network);
     drop(sites);
@@ -144,14 +180,17 @@ impl Shell {
     }
 
     fn show(&self, name: &str, args: &[&str], input: Option<&str>, mut command: Command, code: i32) -> Outcome<()> {
-        let quoted: Vec<String> =
-            args.iter().map(|arg| if arg.contains([' ', '|', '\'']) { format!("\"{arg}\"") } else { (*arg).to_owned() }).collect();
+        let quoted: Vec<String> = args
+            .iter()
+            .map(|arg| if arg.contains([' ', '|', '\'']) { format!("\"{arg}\"") } else { (*arg).to_owned() })
+            .collect();
         let input_shown = input.map(|file| format!(" < {file}")).unwrap_or_default();
         println!("$ {name} {}{input_shown}", quoted.join(" "));
         if let Some(file) = input {
             command.stdin(std::fs::File::open(self.dir.join(file))?);
         }
-        let status = command.args(args).current_dir(&self.dir).env_remove("VIGIE_STORE").env_remove("VIGIE_CONFIG").status()?;
+        let status =
+            command.args(args).current_dir(&self.dir).env_remove("VIGIE_STORE").env_remove("VIGIE_CONFIG").status()?;
         if status.code() == Some(code) {
             if code != 0 {
                 println!("(exit code {code}, as it should)");

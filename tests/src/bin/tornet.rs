@@ -40,9 +40,8 @@ struct Arguments {
 
 fn ports(text: &str) -> Result<(u16, u16), String> {
     let (outer, inner) = text.split_once(':').unwrap_or(("80", text));
-    let port = |text: &str| {
-        text.parse().ok().filter(|port| *port != 0).ok_or(format!("`{text}` is no port: give 1 to 65535"))
-    };
+    let port =
+        |text: &str| text.parse().ok().filter(|port| *port != 0).ok_or(format!("`{text}` is no port: give 1 to 65535"));
     Ok((port(outer)?, port(inner)?))
 }
 
@@ -111,7 +110,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(port) = net.socks_port() {
         writeln!(out, "socks5h://127.0.0.1:{port}")?;
     }
-    writeln!(out, "ready after {:.1} s; {}", started.elapsed().as_secs_f32(), arguments.dir.join("arti.toml").display())?;
+    writeln!(
+        out,
+        "ready after {:.1} s; {}",
+        started.elapsed().as_secs_f32(),
+        arguments.dir.join("arti.toml").display()
+    )?;
     out.flush()?;
     let _ = stop.recv();
     Ok(())

@@ -53,7 +53,9 @@ impl Market {
                 reply::set(&mut reply, "set-cookie", "session=; Max-Age=0; Path=/");
                 reply
             }
-            "/account" if ask.header("cookie").contains("session=") => self.page(ask, "Account", "<p>Welcome back.</p>"),
+            "/account" if ask.header("cookie").contains("session=") => {
+                self.page(ask, "Account", "<p>Welcome back.</p>")
+            }
             "/account" => reply::redirect(303, "/login"),
             "/latest" => reply::redirect(302, "/offer/0"),
             "/partner" => reply::redirect(302, &format!("{}/partner", self.away)),
@@ -122,7 +124,10 @@ impl Market {
                         html,
                         "<tr><td><img src=/picture/{number}.png width=96 height=96 alt=\"{}\"><td lang={}><a href=/offer/{number}>{}</a>\
                          <td><a href=/vendor/{vendor}>{vendor}</a><td>{}",
-                        ad.title, ad.language, ad.title, price(ad.cents)
+                        ad.title,
+                        ad.language,
+                        ad.title,
+                        price(ad.cents)
                     );
                 }
                 html.push_str("</table>");
@@ -136,7 +141,9 @@ impl Market {
                         "<article class=card lang=fr><a href=\"/offer/{number}\"><img src=\"/picture/{number}.jpg\" alt=\"{}\"></a>\
                          <h3><a href=\"/offer/{number}\">{}</a></h3><p class=price>{}</p>\
                          <p class=by>par <a href=\"/vendor/{vendor}\">{vendor}</a></p></article>",
-                        ad.title, ad.title, price(ad.cents)
+                        ad.title,
+                        ad.title,
+                        price(ad.cents)
                     );
                 }
                 html.push_str("</section>");
@@ -162,7 +169,11 @@ impl Market {
             "<article class=offer lang={}><h2>{}</h2><img src=/picture/{number}.{ending} alt=\"{}\"><p>{}</p>\
              <dl><dt>Price<dd class=price>{}<dt>Vendor<dd><a href=/vendor/{vendor}>{vendor}</a>\
              <dt>Ships from<dd>EU</dl></article>",
-            ad.language, ad.title, ad.title, ad.text, price(ad.cents)
+            ad.language,
+            ad.title,
+            ad.title,
+            ad.text,
+            price(ad.cents)
         );
         self.page(ask, ad.title, &html)
     }
@@ -203,7 +214,9 @@ impl Market {
     fn stylesheet(&self) -> String {
         let face = "@font-face{font-family:Squares;src:url(/face.ttf) format(\"truetype\")}\n";
         let look = match self.face {
-            Face::Tables => "body{background:#eef4ff;font:15px serif}th{background:#225;color:#fff}td{padding:4px}h1{font-family:Squares,serif}",
+            Face::Tables => {
+                "body{background:#eef4ff;font:15px serif}th{background:#225;color:#fff}td{padding:4px}h1{font-family:Squares,serif}"
+            }
             Face::Cards => {
                 "body{background:#1c1712;color:#eee;font:16px sans-serif}.cards{display:flex;flex-wrap:wrap;gap:12px}\
                  .card{background:#2c241c;border-radius:8px;padding:10px;width:180px}a{color:#e8b86a}h1{font-family:Squares,sans-serif}"

@@ -29,7 +29,13 @@ impl Shop {
         };
         match path {
             "/" => return self.list(ask),
-            "/style.css" => return reply::tagged(ask, "text/css", b"main{max-width:50em;margin:auto}@font-face{font-family:Squares;src:url(face.ttf)}".to_vec()),
+            "/style.css" => {
+                return reply::tagged(
+                    ask,
+                    "text/css",
+                    b"main{max-width:50em;margin:auto}@font-face{font-family:Squares;src:url(face.ttf)}".to_vec(),
+                );
+            }
             "/face.ttf" => return reply::tagged(ask, "font/ttf", font::squares()),
             // A redirect inside, by relative reference, and one that falls back to plain HTTP.
             "/nouveau" => return reply::redirect(301, "annonce/0"),

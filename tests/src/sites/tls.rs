@@ -1,6 +1,8 @@
 //! The test authority and the certificates that it signs.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -43,7 +45,11 @@ impl TestCa {
     }
 
     /// A TLS server side for one host name; ALPN says HTTP/1.1 only.
-    pub(super) fn acceptor(&self, host: &str, validity: Validity) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
+    pub(super) fn acceptor(
+        &self,
+        host: &str,
+        validity: Validity,
+    ) -> Result<TlsAcceptor, Box<dyn std::error::Error + Send + Sync>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![host.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, host);

@@ -69,10 +69,8 @@ impl Node {
             .limit(TOOL_LIMIT)
             .run()
             .and_then(process::Output::success)?;
-        let text = fs::read_to_string(&certificate)
-            .map_err(|e| TorNetError::file("reading", &certificate, e))?;
-        field(&text, "fingerprint")
-            .ok_or_else(|| TorNetError::unexpected(&certificate, "no line `fingerprint`"))
+        let text = fs::read_to_string(&certificate).map_err(|e| TorNetError::file("reading", &certificate, e))?;
+        field(&text, "fingerprint").ok_or_else(|| TorNetError::unexpected(&certificate, "no line `fingerprint`"))
     }
 
     /// Makes the relay's identity keys and gives their fingerprints.
@@ -156,10 +154,7 @@ impl Node {
     pub(super) fn last_lines(&self) -> String {
         let text = fs::read_to_string(self.dir.join("stdout")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..]
-            .iter()
-            .map(|line| format!("\n  {}: {line}", self.name))
-            .collect()
+        lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| format!("\n  {}: {line}", self.name)).collect()
     }
 }
 
@@ -171,11 +166,7 @@ impl Drop for Node {
 
 /// Creates a directory and its parents for the owner alone.
 pub(super) fn private_dir(dir: &Path) -> Result<(), TorNetError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| TorNetError::file("creating", dir, e))
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| TorNetError::file("creating", dir, e))
 }
 
 /// The rest of the first line that begins with `name`.

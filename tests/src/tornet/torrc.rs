@@ -105,13 +105,7 @@ impl Shared {
     }
 
     /// The process that hosts the onion services.
-    pub(super) fn services(
-        &self,
-        name: &str,
-        dir: &Path,
-        control_port: u16,
-        services: &[HiddenService],
-    ) -> String {
+    pub(super) fn services(&self, name: &str, dir: &Path, control_port: u16, services: &[HiddenService]) -> String {
         let mut text = format!(
             "{}SocksPort 0\n\
              ControlPort 127.0.0.1:{control_port}\n\

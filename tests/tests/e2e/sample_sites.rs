@@ -31,9 +31,10 @@ fn two_markets_answer_as_onions(world: &World) -> CaseResult {
         let vendor = world.curl(&world.onion_url(site, "/vendor/quartz"), &[])?.success()?.text();
         ensure!(vendor.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"), "{vendor}");
         let onion = world.net.onion(site.name);
-        let asked = site.journal.heads().iter().any(|head| {
-            head.starts_with(format!("GET / HTTP/1.1\r\nHost: {onion}\r\nUser-Agent: curl/").as_bytes())
-        });
+        let asked =
+            site.journal.heads().iter().any(|head| {
+                head.starts_with(format!("GET / HTTP/1.1\r\nHost: {onion}\r\nUser-Agent: curl/").as_bytes())
+            });
         ensure!(asked, "the head is remembered byte for byte");
     }
     // The codings, as stock decoders see them. Debian's curl knows all of them.
@@ -147,7 +148,9 @@ fn a_desk_for_this_network(world: &World) -> CaseResult {
     ];
     let network = Network { arti_toml: world.net.arti_toml(), ca_pem: Some(world.sites.ca.pem()) };
     let desk = Desk::create(&world.dir("desk")?, &targets, &network, jiff::Timestamp::now())?;
-    for name in ["mandate.toml.sig", "revocations.toml.sig", "profile.toml", "ca.pem", "keys/agent.pub", "keys/review.txt"] {
+    for name in
+        ["mandate.toml.sig", "revocations.toml.sig", "profile.toml", "ca.pem", "keys/agent.pub", "keys/review.txt"]
+    {
         ensure!(desk.path(name).exists(), "{name} is missing");
     }
     let vigie: toml::Table = std::fs::read_to_string(desk.path("vigie.toml"))?.parse()?;

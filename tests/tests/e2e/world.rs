@@ -37,11 +37,8 @@ impl World {
             .prefix("e2e-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .map_err(|e| format!("a directory under {}: {e}", env!("CARGO_TARGET_TMPDIR")))?;
-        let service = |site: &Site| HiddenService {
-            name: site.name.to_owned(),
-            virtual_port: 80,
-            local_port: site.port,
-        };
+        let service =
+            |site: &Site| HiddenService { name: site.name.to_owned(), virtual_port: 80, local_port: site.port };
         let onions = [&sites.market_a, &sites.market_b, &sites.hostile, &sites.bulk];
         let services = onions.into_iter().map(service).collect();
         let options = Options { services, client_socks: true, dns: true };

@@ -43,10 +43,13 @@ pub(super) fn to(target: &str, host: &str, away: &str) -> Answer {
         "/endless-headers" => Endless(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X-More: and more and more\r\n".to_vec()),
         "/long-header" => Endless(b"HTTP/1.1 200 OK\r\nX-Long: ".to_vec(), b"longer ".to_vec()),
         "/endless-interim" => Endless(Vec::new(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
-        "/endless-body" => Endless(head(&["Content-Type: text/html", "Connection: close"]), b"<p>and on</p>\n".to_vec()),
-        "/endless-chunks" => {
-            Endless(head(&["Content-Type: text/html", "Transfer-Encoding: chunked"]), b"10\r\n<p>chunk</p>....\r\n".to_vec())
+        "/endless-body" => {
+            Endless(head(&["Content-Type: text/html", "Connection: close"]), b"<p>and on</p>\n".to_vec())
         }
+        "/endless-chunks" => Endless(
+            head(&["Content-Type: text/html", "Transfer-Encoding: chunked"]),
+            b"10\r\n<p>chunk</p>....\r\n".to_vec(),
+        ),
         "/gzip-bomb" => Answer::Bomb,
         "/length-too-long" => Close(with(&["Content-Type: text/html", "Content-Length: 1000"], &[b'a'; 100])),
         "/length-too-short" => Close(with(&["Content-Type: text/html", "Content-Length: 10"], &[b'a'; 100])),
@@ -62,20 +65,29 @@ pub(super) fn to(target: &str, host: &str, away: &str) -> Answer {
         "/http2" => Close(b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi".to_vec()),
         "/garbage" => Close((0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()),
         "/nul-in-header" => Close(with(&["X-Odd: a\0b", "Content-Length: 2"], b"hi")),
-        "/nul-in-body" => Keep(labelled("text/html; charset=utf-8", b"<ht\0ml><ti\0tle>n\0ul</title><p>\0\0\0<a href=\"/a\0b\">x</a>")),
+        "/nul-in-body" => Keep(labelled(
+            "text/html; charset=utf-8",
+            b"<ht\0ml><ti\0tle>n\0ul</title><p>\0\0\0<a href=\"/a\0b\">x</a>",
+        )),
         "/folded-header" => Close(with(&["X-Folded: one\r\n two", "Content-Length: 2"], b"hi")),
         "/bare-lf" => Close(b"HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Length: 9\n\n<p>lf</p>".to_vec()),
-        "/invalid-utf8" => {
-            Keep(labelled("text/html; charset=utf-8", b"<title>\xff\xfe\xc3\x28</title><p>\xe2\x28\xa1 \xf0\x9f <a href=\"/\xe9t\xe9\">x</a>"))
-        }
+        "/invalid-utf8" => Keep(labelled(
+            "text/html; charset=utf-8",
+            b"<title>\xff\xfe\xc3\x28</title><p>\xe2\x28\xa1 \xf0\x9f <a href=\"/\xe9t\xe9\">x</a>",
+        )),
         "/nested" => Keep(labelled("text/html; charset=utf-8", "<div>".repeat(1_048_576 / 5).as_bytes())),
         "/no-charset" => Keep(labelled("text/html", b"<title>d\xe9fense</title><p>Ivoire d'\xe9l\xe9phant \x80 480")),
         "/two-charsets" => Keep(labelled(
             "text/html; charset=iso-8859-15",
             b"<meta charset=utf-8><title>two</title><p>\xa4 or \xc3\xa9?",
         )),
-        "/unknown-coding" => Close(with(&["Content-Type: text/html", "Content-Encoding: zebra", "Content-Length: 4"], b"\x01\x02\x03\x04")),
-        "/lying-gzip" => Close(with(&["Content-Type: text/html", "Content-Encoding: gzip", "Content-Length: 12"], b"<p>plain</p>")),
+        "/unknown-coding" => Close(with(
+            &["Content-Type: text/html", "Content-Encoding: zebra", "Content-Length: 4"],
+            b"\x01\x02\x03\x04",
+        )),
+        "/lying-gzip" => {
+            Close(with(&["Content-Type: text/html", "Content-Encoding: gzip", "Content-Length: 12"], b"<p>plain</p>"))
+        }
         "/huge-attributes" => {
             let mut html = String::from("<p");
             for n in 0..100_000 {
@@ -107,10 +119,16 @@ pub(super) fn to(target: &str, host: &str, away: &str) -> Answer {
         }
         "/onion-location" => {
             let field = format!("Onion-Location: {away}/onion");
-            Keep(with_page(&[&field], "Onion-Location", &format!("<meta http-equiv=onion-location content=\"{away}/\">")))
+            Keep(with_page(
+                &[&field],
+                "Onion-Location",
+                &format!("<meta http-equiv=onion-location content=\"{away}/\">"),
+            ))
         }
         "/preload" => {
-            let link = format!("Link: <{away}/a.css>; rel=preload; as=style, <{away}>; rel=preconnect, <{away}>; rel=dns-prefetch");
+            let link = format!(
+                "Link: <{away}/a.css>; rel=preload; as=style, <{away}>; rel=preconnect, <{away}>; rel=dns-prefetch"
+            );
             let mut bytes = format!("HTTP/1.1 103 Early Hints\r\n{link}\r\n\r\n").into_bytes();
             bytes.extend(with_page(&[&link], "Preload", &format!("<link rel=prefetch href=\"{away}/next\">")));
             Keep(bytes)
@@ -131,9 +149,8 @@ pub(super) fn to(target: &str, host: &str, away: &str) -> Answer {
 fn redirect(kind: &str, host: &str, away: &str) -> Answer {
     let authority = away.trim_start_matches("http://");
     let port = authority.rsplit(':').next().unwrap_or("80");
-    let to = |location: &str| {
-        Keep(with_status("302 Found", &[&format!("Location: {location}"), "Content-Length: 0"], b""))
-    };
+    let to =
+        |location: &str| Keep(with_status("302 Found", &[&format!("Location: {location}"), "Content-Length: 0"], b""));
     if let Some(hop) = kind.strip_prefix("endless/").and_then(|n| n.parse::<u32>().ok()) {
         return to(&format!("/redirect/endless/{}", hop.saturating_add(1)));
     }
