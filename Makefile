@@ -17,9 +17,10 @@ demo: setup
 test: setup
 	$(CARGO) test --locked --workspace
 
+# THEMES chooses: make bench THEMES='record verify'
 bench: setup
-	$(CARGO) build --locked --release --bin vigie --bin bench
-	target/release/bench
+	$(CARGO) build --locked --release --bin vigie
+	$(CARGO) bench --locked -p vigie-tests --bench bench -- $(THEMES)
 
 # What .ci/run adds to `make test`.
 check:

@@ -141,7 +141,7 @@ async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>)
         }
         let next = redirect(&exchange);
         let secure = exchange.url.is_secure();
-        let referer = exchange.url.clone();
+        let here = exchange.url.clone();
         chain.exchanges.push(exchange);
         let location = match next {
             Next::Here => return Ok(chain),
@@ -160,7 +160,9 @@ async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>)
             return Ok(chain);
         }
         seen.push(location.clone());
-        wanted = Wanted { url: location, via: Via::Redirect { from_secure: secure }, referer: Some(referer), ..wanted };
+        // The page that led here stays the referrer over redirects (WHATWG Fetch, HTTP-redirect fetch).
+        let crossed = wanted.crossed || TargetUrl::parse(&location).is_ok_and(|next| next.origin() != here.origin());
+        wanted = Wanted { url: location, via: Via::Redirect { from_secure: secure }, crossed, ..wanted };
     }
 }
 
@@ -283,6 +285,7 @@ async fn requisites(
                 depth: 0,
                 via: Via::Requisite { from_secure: page_exchange.url.is_secure() },
                 referer: Some(page_exchange.url.clone()),
+                crossed: false,
             };
             running.push((
                 requisite,

@@ -108,6 +108,7 @@ async fn visit(session: &Arc<Session>, originals: &Arc<Originals>, frontier: &Mu
         depth: item.depth,
         via,
         referer: TargetUrl::parse(&item.from).ok(),
+        crossed: false,
     };
     let path = if item.from.is_empty() {
         "entry point of the mandate".to_owned()
@@ -123,13 +124,14 @@ async fn visit(session: &Arc<Session>, originals: &Arc<Originals>, frontier: &Mu
     capture(session, originals, wanted, &path, &grow).await
 }
 
-/// Adds the links that the mandate permits. A link outside is no act and so no log entry: it
+/// Adds the links that the mandate permits on this target; another target is worked through from
+/// its own entry points, on its own circuits. A link outside is no act and so no log entry: it
 /// stands in the page's bytes.
 fn grow(session: &Session, frontier: &mut Frontier, links: &[String], item: &Item, from: &TargetUrl) -> Vec<StateOp> {
     let mut added = Vec::new();
     for link in links {
         let Ok(url) = TargetUrl::parse(link) else { continue };
-        if session.powers.in_scope(&url, item.depth + 1) {
+        if session.powers.target_in_scope(&url, item.depth + 1) == Some(frontier.target()) {
             added.extend(frontier.add(url.reveal(), item.depth + 1, from.reveal()));
         }
     }

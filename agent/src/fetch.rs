@@ -9,6 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use vigie_config::authorize::{Action, Ask, Authorization, Element, MediaPolicy, Via};
+use vigie_config::headers::From;
 use vigie_config::refusal::Refusal;
 use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
@@ -35,6 +36,8 @@ pub struct Wanted {
     pub via: Via,
     /// URL of the page that led here, for the `Referer` field.
     pub referer: Option<TargetUrl>,
+    /// A redirect on the way here led through another origin.
+    pub crossed: bool,
 }
 
 /// A recorded exchange.
@@ -162,16 +165,14 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
     let url = authorization.url().clone();
     let media = authorization.media();
     let keep = media == MediaPolicy::Capture;
-    let secure = authorization.scheme() == Scheme::Https;
     let plain_url = url::Url::parse(url.reveal()).map_err(|_| out_of_scope("the address does not parse"))?;
     let (cookie, cookies_sent) = session.cookies(&plain_url);
     let headers = session.headers.compose(
         authorization.element(),
-        &host_field(&authorization),
+        &url,
         session.profile.language(),
         cookie.as_deref(),
-        wanted.referer.as_ref().map(TargetUrl::reveal),
-        secure,
+        From { page: wanted.referer.as_ref(), crossed: wanted.crossed },
     );
     let read_bytes = match authorization.element() {
         Element::Page | Element::Frame | Element::Stylesheet => PARSE_BODY_BYTES as u32,
@@ -264,19 +265,6 @@ fn circuit(session: &Session, target: &str) -> CircuitKey {
     hash.update(session.secret);
     hash.update(target.as_bytes());
     CircuitKey(hash.finalize().into())
-}
-
-/// `Host` (RFC 9110 §7.2): the port only when it is not the scheme's own.
-fn host_field(authorization: &Authorization) -> String {
-    let default = match authorization.scheme() {
-        Scheme::Http => 80,
-        Scheme::Https => 443,
-    };
-    if authorization.port() == default {
-        authorization.host().to_owned()
-    } else {
-        format!("{}:{}", authorization.host(), authorization.port())
-    }
 }
 
 fn disk(error: impl std::fmt::Display) -> Failure {

@@ -34,6 +34,7 @@ struct Round {
 /// The frontier of one target.
 pub struct Frontier {
     key: ProfileKey,
+    target: String,
     queue_area: String,
     seen_area: String,
     round_area: String,
@@ -65,6 +66,7 @@ impl Frontier {
             .unwrap_or(Round { number: 0, finished: true });
         let mut frontier = Self {
             key: key.clone(),
+            target: target.to_owned(),
             queue_area,
             seen_area,
             round_area,
@@ -132,6 +134,11 @@ impl Frontier {
     pub fn end(&mut self) -> Vec<StateOp> {
         self.round.finished = true;
         vec![self.keep_round()]
+    }
+
+    /// Name of the target.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// Pages known in this round.

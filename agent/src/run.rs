@@ -150,7 +150,8 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
             first
         }
         Work::Address(url) => {
-            let wanted = Wanted { url, element: Element::Page, depth: 0, via: Via::Entry, referer: None };
+            let wanted =
+                Wanted { url, element: Element::Page, depth: 0, via: Via::Entry, referer: None, crossed: false };
             let none = |_: &[String], _: &vigie_config::target::TargetUrl| Vec::new();
             match capture(session, &originals, wanted, "address given by the agent", &none).await {
                 Outcome::Captured(captured) => {

@@ -163,39 +163,22 @@ pub struct Authorization {
 
 impl std::fmt::Debug for Authorization {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Authorization({} on {}, {})",
-            self.action, self.target, self.url
-        )
+        write!(f, "Authorization({} on {}, {})", self.action, self.target, self.url)
     }
 }
 
 impl Powers {
     /// Binds a mandate: it names the agent's key and the pseudonym, and the agent is habilitated.
-    pub fn bind(
-        mandate: Mandate,
-        profile: &Profile,
-        agent_key: &PublicKey,
-        now: Timestamp,
-    ) -> Result<Self, Refusal> {
+    pub fn bind(mandate: Mandate, profile: &Profile, agent_key: &PublicKey, now: Timestamp) -> Result<Self, Refusal> {
         let agent = mandate
             .agents
             .iter()
             .position(|agent| agent.key.key_data() == agent_key.key_data())
-            .ok_or_else(|| Refusal::AgentUnknown {
-                mandate: mandate.id.clone(),
-            })?;
+            .ok_or_else(|| Refusal::AgentUnknown { mandate: mandate.id.clone() })?;
         if !mandate.pseudonyms.iter().any(|name| name == profile.name()) {
-            return Err(Refusal::ProfileUnknown {
-                mandate: mandate.id.clone(),
-            });
+            return Err(Refusal::ProfileUnknown { mandate: mandate.id.clone() });
         }
-        let powers = Self {
-            mandate,
-            profile: profile.name().to_owned(),
-            agent,
-        };
+        let powers = Self { mandate, profile: profile.name().to_owned(), agent };
         powers.standing(now)?;
         Ok(powers)
     }
@@ -205,27 +188,13 @@ impl Powers {
         let mandate = &self.mandate;
         let today = now.to_zoned_datetime(TimeZone::UTC).date();
         if now < mandate.validity.from {
-            return Err(Refusal::NotYetValid {
-                mandate: mandate.id.clone(),
-                from: mandate.validity.from.to_string(),
-            });
+            return Err(Refusal::NotYetValid { mandate: mandate.id.clone(), from: mandate.validity.from.to_string() });
         }
         if now > mandate.validity.until {
-            return Err(Refusal::Expired {
-                mandate: mandate.id.clone(),
-                until: mandate.validity.until.to_string(),
-            });
+            return Err(Refusal::Expired { mandate: mandate.id.clone(), until: mandate.validity.until.to_string() });
         }
-        if let Some(from) = mandate
-            .information
-            .as_ref()
-            .map(Information::work_from)
-            .filter(|from| today < *from)
-        {
-            return Err(Refusal::BeforeNonOpposition {
-                mandate: mandate.id.clone(),
-                from: from.to_string(),
-            });
+        if let Some(from) = mandate.information.as_ref().map(Information::work_from).filter(|from| today < *from) {
+            return Err(Refusal::BeforeNonOpposition { mandate: mandate.id.clone(), from: from.to_string() });
         }
         let agent = &mandate.agents[self.agent];
         if today < agent.habilitated_from || today > agent.habilitated_until {
@@ -251,9 +220,7 @@ impl Powers {
         revocations.check(&self.mandate, now)?;
         let limits = &self.mandate.limits;
         if let Some(hours) = limits.hours().filter(|hours| !hours.contain(now)) {
-            return Err(Refusal::OutsideHours {
-                hours: hours.to_string(),
-            });
+            return Err(Refusal::OutsideHours { hours: hours.to_string() });
         }
         if !self.mandate.actions.contains(&ask.action) {
             return Err(Refusal::Action(ask.action));
@@ -266,24 +233,17 @@ impl Powers {
             return Err(Refusal::Downgrade);
         }
         if ask.depth > limits.depth {
-            return Err(Refusal::Depth {
-                depth: ask.depth,
-                limit: limits.depth,
-            });
+            return Err(Refusal::Depth { depth: ask.depth, limit: limits.depth });
         }
         let media = self.media_policy(ask.element);
         if media == MediaPolicy::Withhold {
             return Err(Refusal::Withheld(ask.element));
         }
         if usage.bytes_today >= limits.bytes_per_day {
-            return Err(Refusal::BytesPerDay {
-                limit: limits.bytes_per_day,
-            });
+            return Err(Refusal::BytesPerDay { limit: limits.bytes_per_day });
         }
         if usage.requests_last_hour >= limits.requests_per_hour {
-            return Err(Refusal::RequestsPerHour {
-                limit: limits.requests_per_hour,
-            });
+            return Err(Refusal::RequestsPerHour { limit: limits.requests_per_hour });
         }
         Ok(Authorization {
             agent: self.agent_code().to_owned(),
@@ -301,39 +261,29 @@ impl Powers {
     }
 
     fn target_for(&self, url: &TargetUrl) -> Result<&Target, Refusal> {
-        let Some(target) = self
-            .mandate
-            .targets
-            .iter()
-            .find(|target| target.same_origin(url))
-        else {
+        let Some(target) = self.mandate.targets.iter().find(|target| target.same_origin(url)) else {
             // A named host at another scheme is a downgrade or an upgrade that the mandate did
             // not foresee; either way it is no target.
-            return Err(Refusal::NotATarget {
-                address: url.to_string(),
-            });
+            return Err(Refusal::NotATarget { address: url.to_string() });
         };
         if !target.permits_path(url) {
-            return Err(Refusal::PathExcluded {
-                target: target.name.clone(),
-            });
+            return Err(Refusal::PathExcluded { target: target.name.clone() });
         }
         Ok(target)
     }
 
-    /// The address lies within a target's scope and within the depth. A help for choosing what to
+    /// The target in whose scope the address lies, within the depth. A help for choosing what to
     /// visit; it permits nothing.
-    pub fn in_scope(&self, url: &TargetUrl, depth: u32) -> bool {
-        depth <= self.mandate.limits.depth && self.target_for(url).is_ok()
+    pub fn target_in_scope(&self, url: &TargetUrl, depth: u32) -> Option<&str> {
+        let target = self.target_for(url).ok()?;
+        (depth <= self.mandate.limits.depth).then_some(target.name.as_str())
     }
 
     /// What the mandate lets a capture do with a class of element.
     pub fn media_policy(&self, element: Element) -> MediaPolicy {
         let media = &self.mandate.media;
         match element {
-            Element::Page | Element::Frame | Element::Stylesheet | Element::Font => {
-                MediaPolicy::Capture
-            }
+            Element::Page | Element::Frame | Element::Stylesheet | Element::Font => MediaPolicy::Capture,
             Element::ListingImage => media.listing_images,
             Element::OtherImage => media.other_images,
             Element::Media => media.video,
@@ -343,20 +293,13 @@ impl Powers {
 
     /// Labels of the targets.
     pub fn target_names(&self) -> Vec<String> {
-        self.mandate
-            .targets
-            .iter()
-            .map(|target| target.name.clone())
-            .collect()
+        self.mandate.targets.iter().map(|target| target.name.clone()).collect()
     }
 
     /// Entry points of a target, as full addresses.
     pub fn entry_urls(&self, target: &str) -> Vec<String> {
         let named = self.mandate.targets.iter().filter(|t| t.name == target);
-        named
-            .flat_map(|t| &t.entry)
-            .map(|url| url.reveal().to_owned())
-            .collect()
+        named.flat_map(|t| &t.entry).map(|url| url.reveal().to_owned()).collect()
     }
 
     /// The mandate.

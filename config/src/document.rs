@@ -25,17 +25,11 @@ impl<'t> Source<'t> {
     /// The text of a document.
     pub fn new(bytes: &'t [u8]) -> Result<Self, Complaint> {
         if bytes.len() > DOCUMENT_BYTES {
-            return Err(Complaint {
-                line: 1,
-                reason: "the document is larger than 1 MiB".into(),
-            });
+            return Err(Complaint { line: 1, reason: "the document is larger than 1 MiB".into() });
         }
         let text = std::str::from_utf8(bytes).map_err(|e| {
             let before = bytes.get(..e.valid_up_to()).unwrap_or_default();
-            Complaint {
-                line: before.split(|&b| b == b'\n').count(),
-                reason: "the text is not UTF-8".into(),
-            }
+            Complaint { line: before.split(|&b| b == b'\n').count(), reason: "the text is not UTF-8".into() }
         })?;
         Ok(Self { text })
     }
@@ -50,20 +44,11 @@ impl<'t> Source<'t> {
 
     /// A complaint about a value.
     pub fn at<T>(&self, value: &Spanned<T>, reason: impl Into<String>) -> Complaint {
-        Complaint {
-            line: self.line(value.span().start),
-            reason: reason.into(),
-        }
+        Complaint { line: self.line(value.span().start), reason: reason.into() }
     }
 
     fn line(&self, position: usize) -> usize {
-        self.text
-            .as_bytes()
-            .iter()
-            .take(position)
-            .filter(|&&b| b == b'\n')
-            .count()
-            + 1
+        self.text.as_bytes().iter().take(position).filter(|&&b| b == b'\n').count() + 1
     }
 }
 

@@ -10,19 +10,13 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::authorize::Element;
+use crate::target::{Scheme, TargetUrl};
 
 const SHIPPED: &[&str] = &[include_str!("../data/headers/tor-browser-linux-153.toml")];
 
 /// What a field's value may stand for; it is then the whole value.
-const PLACEHOLDERS: [&str; 7] = [
-    "{host}",
-    "{user_agent}",
-    "{language}",
-    "{encodings}",
-    "{referer}",
-    "{cookie}",
-    "{site}",
-];
+const PLACEHOLDERS: [&str; 7] =
+    ["{host}", "{user_agent}", "{language}", "{encodings}", "{referer}", "{cookie}", "{site}"];
 
 /// A header set.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,14 +50,7 @@ struct Fields {
 
 impl Fields {
     fn lists(&self) -> [&[String]; 6] {
-        [
-            &self.page,
-            &self.frame,
-            &self.stylesheet,
-            &self.font,
-            &self.image,
-            &self.other,
-        ]
+        [&self.page, &self.frame, &self.stylesheet, &self.font, &self.image, &self.other]
     }
 
     fn of(&self, element: Element) -> &[String] {
@@ -106,12 +93,7 @@ impl HeaderSet {
         if set.expires <= set.recorded {
             return Err("expires must lie after recorded".to_owned());
         }
-        if set
-            .fields
-            .lists()
-            .iter()
-            .any(|list| list.first().map(String::as_str) != Some("Host: {host}"))
-        {
+        if set.fields.lists().iter().any(|list| list.first().map(String::as_str) != Some("Host: {host}")) {
             return Err("each list begins with \"Host: {host}\"".to_owned());
         }
         for field in set.fields.lists().into_iter().flatten() {
@@ -124,14 +106,8 @@ impl HeaderSet {
                 return Err(format!("{field:?} is no header field"));
             }
             let known = |value: &str| PLACEHOLDERS.contains(&value) || !value.contains(['{', '}']);
-            if !field
-                .split_once(": ")
-                .is_some_and(|(_, value)| known(value))
-            {
-                return Err(format!(
-                    "{field:?} has an unknown placeholder; known: {}",
-                    PLACEHOLDERS.join(" ")
-                ));
+            if !field.split_once(": ").is_some_and(|(_, value)| known(value)) {
+                return Err(format!("{field:?} has an unknown placeholder; known: {}", PLACEHOLDERS.join(" ")));
             }
         }
         Ok(set)
@@ -141,10 +117,7 @@ impl HeaderSet {
     pub fn all() -> &'static [Self] {
         static READ: OnceLock<Vec<HeaderSet>> = OnceLock::new();
         READ.get_or_init(|| {
-            SHIPPED
-                .iter()
-                .map(|text| Self::parse(text).expect("the shipped data files are read by a test"))
-                .collect()
+            SHIPPED.iter().map(|text| Self::parse(text).expect("the shipped data files are read by a test")).collect()
         })
     }
 
@@ -178,45 +151,31 @@ impl HeaderSet {
         now.to_zoned_datetime(TimeZone::UTC).date() >= self.expires
     }
 
-    /// The fields of a request, in order. `host` carries the port when it is not the default;
-    /// `secure` says that the request goes over TLS, where browsers offer the content codings br
-    /// and zstd as well. A field without a value, or with one that holds control characters, is
-    /// left out.
+    /// The fields of a request, in order. Over TLS browsers offer the content codings br and zstd
+    /// as well. A field without a value, or with one that holds control characters, is left out.
     pub fn compose(
         &self,
         element: Element,
-        host: &str,
+        to: &TargetUrl,
         language: &str,
         cookie: Option<&str>,
-        referer: Option<&str>,
-        secure: bool,
+        from: From<'_>,
     ) -> Vec<(String, String)> {
         let lines = self.fields.of(element);
+        let secure = to.scheme() == Scheme::Https;
         // Fetch Metadata goes to trustworthy addresses only (W3C Fetch Metadata §2); Tor Browser
         // counts onion services among them.
-        let name = host.split(':').next().unwrap_or_default();
-        let trustworthy = secure || name.ends_with(".onion");
-        let language = self
-            .languages
-            .get(language)
-            .cloned()
-            .unwrap_or_else(|| accept_language(language));
-        let encodings = if secure {
-            "gzip, deflate, br, zstd"
-        } else {
-            "gzip, deflate"
-        };
-        let site = if referer.is_some() {
-            "same-origin"
-        } else {
-            "none"
-        };
+        let trustworthy = secure || to.is_onion();
+        let language = self.languages.get(language).cloned().unwrap_or_else(|| accept_language(language));
+        let encodings = if secure { "gzip, deflate, br, zstd" } else { "gzip, deflate" };
+        let host = to.authority();
+        let (referer, site) = from.seen_by(to);
         let fill = [
-            ("{host}", Some(host)),
+            ("{host}", Some(host.as_str())),
             ("{user_agent}", Some(self.user_agent.as_str())),
             ("{language}", Some(language.as_str())),
             ("{encodings}", Some(encodings)),
-            ("{referer}", referer),
+            ("{referer}", referer.as_deref()),
             ("{cookie}", cookie),
             ("{site}", Some(site)),
         ];
@@ -229,14 +188,42 @@ impl HeaderSet {
                 }
                 let value = match fill.iter().find(|(placeholder, _)| *placeholder == value) {
                     // A value that would break the line is left out: it could smuggle a field in.
-                    Some((_, filled)) => {
-                        (*filled).filter(|filled| !filled.contains(char::is_control))?
-                    }
+                    Some((_, filled)) => (*filled).filter(|filled| !filled.contains(char::is_control))?,
                     None => value,
                 };
                 Some((name.to_owned(), value.to_owned()))
             })
             .collect()
+    }
+}
+
+/// Where a request comes from, as far as its far side may see it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct From<'a> {
+    /// The page with the link or element; none for an address that was typed in.
+    pub page: Option<&'a TargetUrl>,
+    /// A redirect on the way here led through another origin.
+    pub crossed: bool,
+}
+
+impl From<'_> {
+    /// `Referer` and `Sec-Fetch-Site`: within an origin the whole address; to another one the
+    /// origin alone, and nothing from an onion service or down from TLS (W3C Referrer Policy,
+    /// strict-origin-when-cross-origin; Tor Browser's `network.http.referer.hideOnionSource`).
+    fn seen_by(&self, to: &TargetUrl) -> (Option<String>, &'static str) {
+        let Some(page) = self.page else { return (None, "none") };
+        let same_origin = page.origin() == to.origin();
+        let referer = if same_origin {
+            Some(page.reveal().to_owned())
+        } else {
+            (!page.is_onion() && (to.is_secure() || !page.is_secure())).then(|| format!("{}/", page.origin()))
+        };
+        let site = match () {
+            () if same_origin && !self.crossed => "same-origin",
+            () if page.scheme() == to.scheme() && page.host() == to.host() && !self.crossed => "same-site",
+            () => "cross-site",
+        };
+        (referer, site)
     }
 }
 

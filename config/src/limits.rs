@@ -61,12 +61,6 @@ impl Hours {
 
 impl std::fmt::Display for Hours {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} to {} ({})",
-            self.from.strftime("%H:%M"),
-            self.until.strftime("%H:%M"),
-            self.zone_name
-        )
+        write!(f, "{} to {} ({})", self.from.strftime("%H:%M"), self.until.strftime("%H:%M"), self.zone_name)
     }
 }

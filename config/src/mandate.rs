@@ -51,9 +51,7 @@ pub enum MandateError {
         signed_by: String,
     },
     /// Not yet or no longer valid.
-    #[error(
-        "the mandate {id} is valid from {from} until {until}, and it is {now}: ask the authority"
-    )]
+    #[error("the mandate {id} is valid from {from} until {until}, and it is {now}: ask the authority")]
     Validity {
         /// Id.
         id: String,
@@ -152,32 +150,20 @@ impl Recipients {
     }
     /// Recipient for review and the last day of it (UTC).
     pub fn review(&self) -> Option<(&str, Date)> {
-        self.review
-            .as_ref()
-            .map(|(key, until)| (key.as_str(), *until))
+        self.review.as_ref().map(|(key, until)| (key.as_str(), *until))
     }
     /// Recipients at a time: the review recipient until the end of its last day (UTC).
     pub fn at(&self, now: Timestamp) -> Vec<String> {
         let today = now.to_zoned_datetime(TimeZone::UTC).date();
-        let review = self
-            .review
-            .as_ref()
-            .filter(|(_, until)| today <= *until)
-            .map(|(key, _)| key.clone());
-        [self.case.clone(), self.escrow.clone()]
-            .into_iter()
-            .chain(review)
-            .collect()
+        let review = self.review.as_ref().filter(|(_, until)| today <= *until).map(|(key, _)| key.clone());
+        [self.case.clone(), self.escrow.clone()].into_iter().chain(review).collect()
     }
 }
 
 impl SignedMandate {
     /// Document and detached signature.
     pub fn new(document: Vec<u8>, signature: Vec<u8>) -> Self {
-        Self {
-            document,
-            signature,
-        }
+        Self { document, signature }
     }
 
     /// Checks signature, content and that `now` lies within the validity.
@@ -205,10 +191,7 @@ impl SignedMandate {
         let signer = signers.verify(NAMESPACE, &self.document, &self.signature, at)?;
         let mandate = check::mandate(&self.document)?;
         if !signer.is(&mandate.principal) {
-            return Err(MandateError::Principal {
-                named: mandate.principal,
-                signed_by: signer.principals.join(","),
-            });
+            return Err(MandateError::Principal { named: mandate.principal, signed_by: signer.principals.join(",") });
         }
         Ok(mandate)
     }
@@ -218,11 +201,7 @@ impl SignedMandate {
 /// whom the other half is open.
 pub fn same_recipients(old: &Mandate, new: &Mandate) -> Result<(), MandateError> {
     if old.case == new.case && old.recipients != new.recipients {
-        return Err(MandateError::Recipients {
-            new: new.id.clone(),
-            old: old.id.clone(),
-            case: new.case.clone(),
-        });
+        return Err(MandateError::Recipients { new: new.id.clone(), old: old.id.clone(), case: new.case.clone() });
     }
     Ok(())
 }
@@ -311,10 +290,7 @@ impl Mandate {
     }
     /// Code of the agent with this key.
     pub fn agent_code(&self, key: &PublicKey) -> Option<&str> {
-        self.agents
-            .iter()
-            .find(|agent| agent.key.key_data() == key.key_data())
-            .map(|agent| agent.code.as_str())
+        self.agents.iter().find(|agent| agent.key.key_data() == key.key_data()).map(|agent| agent.code.as_str())
     }
     /// Pseudonyms that may be used.
     pub fn pseudonyms(&self) -> &[String] {

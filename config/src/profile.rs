@@ -46,38 +46,22 @@ impl Profile {
             return Err(source.at(&document.format, format!("format must be {FORMAT:?}")));
         }
         let plain = |text: &str, most: usize| {
-            !text.is_empty()
-                && text.len() <= most
-                && !text.contains(char::is_control)
-                && text.trim() == text
+            !text.is_empty() && text.len() <= most && !text.contains(char::is_control) && text.trim() == text
         };
         if !plain(document.name.get_ref(), 64) {
-            return Err(source.at(
-                &document.name,
-                "name must have 1 to 64 bytes, without control characters or outer white space",
-            ));
+            return Err(source
+                .at(&document.name, "name must have 1 to 64 bytes, without control characters or outer white space"));
         }
         if !plain(document.header_set.get_ref(), 64) {
-            return Err(source.at(
-                &document.header_set,
-                "header_set must be the id of a shipped header set",
-            ));
+            return Err(source.at(&document.header_set, "header_set must be the id of a shipped header set"));
         }
         let language = document.language.get_ref();
-        let tag = |part: &str| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
-        };
+        let tag = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
         if language.is_empty() || !language.split('-').all(tag) {
-            return Err(source.at(
-                &document.language,
-                "language must be a BCP 47 tag such as en-US or fr",
-            ));
+            return Err(source.at(&document.language, "language must be a BCP 47 tag such as en-US or fr"));
         }
         let pacing = match &document.pacing {
-            None => Pacing {
-                min_ms: 2_000,
-                max_ms: 8_000,
-            },
+            None => Pacing { min_ms: 2_000, max_ms: 8_000 },
             Some(pacing) => {
                 let value = *pacing.get_ref();
                 if value.min_ms > value.max_ms || value.max_ms > 3_600_000 {

@@ -23,9 +23,7 @@ pub enum Refusal {
         until: String,
     },
     /// Revoked, or opposed by the prosecutor.
-    #[error(
-        "the mandate {mandate} was stopped ({kind}) from {from}: {reason}; end the work and ask the authority"
-    )]
+    #[error("the mandate {mandate} was stopped ({kind}) from {from}: {reason}; end the work and ask the authority")]
     Revoked {
         /// Mandate id.
         mandate: String,
@@ -45,9 +43,7 @@ pub enum Refusal {
         days: u32,
     },
     /// The prosecutor's non-opposition runs from a later date.
-    #[error(
-        "the prosecutor's non-opposition to mandate {mandate} runs from {from}: wait until then"
-    )]
+    #[error("the prosecutor's non-opposition to mandate {mandate} runs from {from}: wait until then")]
     BeforeNonOpposition {
         /// Mandate id.
         mandate: String,

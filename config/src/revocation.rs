@@ -58,18 +58,11 @@ pub enum RevocationError {
 impl SignedRevocation {
     /// Document and detached signature.
     pub fn new(document: Vec<u8>, signature: Vec<u8>) -> Self {
-        Self {
-            document,
-            signature,
-        }
+        Self { document, signature }
     }
 
     /// Checks signature (at `now`), content and date: for a list that comes in.
-    pub fn verify(
-        self,
-        signers: &AllowedSigners,
-        now: Timestamp,
-    ) -> Result<Revocations, RevocationError> {
+    pub fn verify(self, signers: &AllowedSigners, now: Timestamp) -> Result<Revocations, RevocationError> {
         signers.verify(NAMESPACE, &self.document, &self.signature, now)?;
         let list = self.read()?;
         match list.issued {
@@ -83,17 +76,9 @@ impl SignedRevocation {
     /// Checks signature and content of a list that was verified when it came in. The signature is
     /// judged at the list's own date, so that what was revoked stays so after the signer's key
     /// has ended.
-    pub fn verify_at_any_time(
-        self,
-        signers: &AllowedSigners,
-    ) -> Result<Revocations, RevocationError> {
+    pub fn verify_at_any_time(self, signers: &AllowedSigners) -> Result<Revocations, RevocationError> {
         let list = self.read()?;
-        signers.verify(
-            NAMESPACE,
-            &self.document,
-            &self.signature,
-            list.issued.unwrap_or(Timestamp::MIN),
-        )?;
+        signers.verify(NAMESPACE, &self.document, &self.signature, list.issued.unwrap_or(Timestamp::MIN))?;
         Ok(list)
     }
 
@@ -101,17 +86,13 @@ impl SignedRevocation {
         let source = Source::new(&self.document)?;
         let document: Document = source.read()?;
         if document.format.get_ref() != FORMAT {
-            return Err(source
-                .at(&document.format, format!("format must be {FORMAT:?}"))
-                .into());
+            return Err(source.at(&document.format, format!("format must be {FORMAT:?}")).into());
         }
         let issued = utc(&source, &document.issued)?;
         let mut stops = Vec::new();
         for row in &document.revoked {
             if !matches!(row.kind.get_ref().as_str(), "revocation" | "opposition") {
-                return Err(source
-                    .at(&row.kind, "kind must be \"revocation\" or \"opposition\"")
-                    .into());
+                return Err(source.at(&row.kind, "kind must be \"revocation\" or \"opposition\"").into());
             }
             // An id that no mandate can have would revoke nothing, unnoticed.
             label(&source, &row.mandate, "a mandate's id")?;
@@ -123,10 +104,7 @@ impl SignedRevocation {
                 kind: row.kind.get_ref().clone(),
             });
         }
-        Ok(Revocations {
-            issued: Some(issued),
-            stops,
-        })
+        Ok(Revocations { issued: Some(issued), stops })
     }
 }
 
@@ -158,8 +136,7 @@ impl Revocations {
 
     /// Date of the newest list, for people.
     pub fn issued(&self) -> String {
-        self.issued
-            .map_or_else(|| "never".to_owned(), |issued| issued.to_string())
+        self.issued.map_or_else(|| "never".to_owned(), |issued| issued.to_string())
     }
 
     /// Adds a list. What was revoked stays revoked: a newer list never takes back.
@@ -188,9 +165,7 @@ impl Revocations {
             });
         }
         let days = mandate.revocations_max_age_days();
-        let oldest = now
-            .checked_sub(SignedDuration::from_hours(i64::from(days) * 24))
-            .unwrap_or(Timestamp::MIN);
+        let oldest = now.checked_sub(SignedDuration::from_hours(i64::from(days) * 24)).unwrap_or(Timestamp::MIN);
         if self.issued.is_none_or(|issued| issued < oldest) {
             return Err(Refusal::RevocationsStale { days });
         }

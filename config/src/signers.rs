@@ -48,9 +48,7 @@ impl Signer {
     /// The signature counts for this principal: a line with the key, the namespace and the time
     /// names it.
     pub fn is(&self, principal: &str) -> bool {
-        self.lines
-            .iter()
-            .any(|patterns| matches_list(patterns, principal))
+        self.lines.iter().any(|patterns| matches_list(patterns, principal))
     }
 }
 
@@ -71,9 +69,7 @@ pub enum SignatureError {
     #[error("the signature is not an armoured SSH signature ({0}): sign with ssh-keygen -Y sign")]
     Malformed(String),
     /// Made for something else.
-    #[error(
-        "the signature was made for the namespace {found:?}, not {wanted:?}: sign with -n {wanted}"
-    )]
+    #[error("the signature was made for the namespace {found:?}, not {wanted:?}: sign with -n {wanted}")]
     Namespace {
         /// In the signature.
         found: String,
@@ -97,25 +93,18 @@ impl AllowedSigners {
     /// Reads a file: one signer per line, `principals [options] keytype base64 [comment]`; empty
     /// lines and `#` lines are skipped. Certificate authorities are not supported and refused.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignersError> {
-        let fault = |line: usize, reason: &str| SignersError {
-            line,
-            reason: reason.to_owned(),
-        };
+        let fault = |line: usize, reason: &str| SignersError { line, reason: reason.to_owned() };
         if bytes.len() > FILE_BYTES {
             return Err(fault(1, "the file is larger than 1 MiB"));
         }
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| fault(1, "the file is not UTF-8 text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| fault(1, "the file is not UTF-8 text"))?;
         let mut entries = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_matches([' ', '\t', '\r']);
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            entries.push(entry(line).map_err(|reason| SignersError {
-                line: index + 1,
-                reason,
-            })?);
+            entries.push(entry(line).map_err(|reason| SignersError { line: index + 1, reason })?);
         }
         if entries.is_empty() {
             return Err(fault(1, "the file names no signer"));
@@ -142,36 +131,24 @@ impl AllowedSigners {
                 wanted: namespace.to_owned(),
             });
         }
-        let fingerprint = PublicKey::from(signature.public_key().clone())
-            .fingerprint(HashAlg::Sha256)
-            .to_string();
-        let entries = self
-            .entries
-            .iter()
-            .filter(|e| e.key.key_data() == signature.public_key() && e.allows(namespace, now));
+        let fingerprint = PublicKey::from(signature.public_key().clone()).fingerprint(HashAlg::Sha256).to_string();
+        let entries =
+            self.entries.iter().filter(|e| e.key.key_data() == signature.public_key() && e.allows(namespace, now));
         let lines: Vec<Vec<String>> = entries.map(|entry| entry.principals.clone()).collect();
         if lines.is_empty() {
             return Err(SignatureError::NotAllowed(fingerprint));
         }
         let key = PublicKey::from(signature.public_key().clone());
         if !same_algorithm(&key.algorithm(), &signature.algorithm()) {
-            return Err(SignatureError::Malformed(
-                "its algorithm is not the key's".into(),
-            ));
+            return Err(SignatureError::Malformed("its algorithm is not the key's".into()));
         }
-        key.verify(namespace, message, &signature)
-            .map_err(|_| SignatureError::Mismatch)?;
+        key.verify(namespace, message, &signature).map_err(|_| SignatureError::Mismatch)?;
         // Neither `ssh-key` nor `ssh-keygen -Y verify` insists on the flags of a security key.
         let user_presence = presence(&signature);
         if user_presence == Some(false) {
             return Err(SignatureError::NoPresence);
         }
-        Ok(Signer {
-            principals: lines.concat(),
-            lines,
-            key_fingerprint: fingerprint,
-            user_presence,
-        })
+        Ok(Signer { principals: lines.concat(), lines, key_fingerprint: fingerprint, user_presence })
     }
 }
 
@@ -190,11 +167,7 @@ fn presence(signature: &SshSig) -> Option<bool> {
     match signature.public_key() {
         KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
             let bytes = signature.signature_bytes();
-            let flags = bytes
-                .len()
-                .checked_sub(5)
-                .and_then(|at| bytes.get(at))
-                .copied();
+            let flags = bytes.len().checked_sub(5).and_then(|at| bytes.get(at)).copied();
             Some(flags.is_some_and(|flags| flags & USER_PRESENT != 0))
         }
         _ => None,
@@ -218,30 +191,17 @@ fn entry(line: &str) -> Result<Entry, String> {
     let (mut valid_after, mut valid_before) = (None, None);
     if !is_key_type(&second) {
         for option in options(&second)? {
-            let (name, value) = option
-                .split_once('=')
-                .map_or((option.as_str(), None), |(n, v)| (n, Some(v)));
+            let (name, value) = option.split_once('=').map_or((option.as_str(), None), |(n, v)| (n, Some(v)));
             let value = value.map(unquote).transpose()?;
             match (name.to_ascii_lowercase().as_str(), value) {
                 ("cert-authority", None) => {
-                    return Err(
-                        "certificate authorities are not supported: name the signer's own key"
-                            .into(),
-                    );
+                    return Err("certificate authorities are not supported: name the signer's own key".into());
                 }
-                ("namespaces", Some(value)) if namespaces.is_none() => {
-                    namespaces = Some(list(&value)?)
-                }
-                ("valid-after", Some(value)) if valid_after.is_none() => {
-                    valid_after = Some(time(&value)?)
-                }
-                ("valid-before", Some(value)) if valid_before.is_none() => {
-                    valid_before = Some(time(&value)?)
-                }
+                ("namespaces", Some(value)) if namespaces.is_none() => namespaces = Some(list(&value)?),
+                ("valid-after", Some(value)) if valid_after.is_none() => valid_after = Some(time(&value)?),
+                ("valid-before", Some(value)) if valid_before.is_none() => valid_before = Some(time(&value)?),
                 (name, _) => {
-                    return Err(format!(
-                        "option {name:?} is unknown, repeated, or has no value"
-                    ));
+                    return Err(format!("option {name:?} is unknown, repeated, or has no value"));
                 }
             }
         }
@@ -257,13 +217,11 @@ fn entry(line: &str) -> Result<Entry, String> {
     if data.is_empty() {
         return Err("no key: expected principals, options, key type and key".into());
     }
-    let key = PublicKey::from_openssh(&format!("{second} {data}"))
-        .map_err(|e| format!("the key does not parse ({e})"))?;
+    let key =
+        PublicKey::from_openssh(&format!("{second} {data}")).map_err(|e| format!("the key does not parse ({e})"))?;
     match key.key_data() {
         KeyData::Rsa(rsa) if rsa.n.as_positive_bytes().map_or(0, <[u8]>::len) * 8 < RSA_BITS => {
-            return Err(format!(
-                "the RSA key is shorter than {RSA_BITS} bits: use a longer one, or Ed25519"
-            ));
+            return Err(format!("the RSA key is shorter than {RSA_BITS} bits: use a longer one, or Ed25519"));
         }
         KeyData::Rsa(_)
         | KeyData::Ecdsa(_)
@@ -271,18 +229,10 @@ fn entry(line: &str) -> Result<Entry, String> {
         | KeyData::SkEd25519(_)
         | KeyData::SkEcdsaSha2NistP256(_) => {}
         _ => {
-            return Err(
-                "keys of this type do not count: use Ed25519, ECDSA, RSA or a security key".into(),
-            );
+            return Err("keys of this type do not count: use Ed25519, ECDSA, RSA or a security key".into());
         }
     }
-    Ok(Entry {
-        principals,
-        namespaces,
-        valid_after,
-        valid_before,
-        key,
-    })
+    Ok(Entry { principals, namespaces, valid_after, valid_before, key })
 }
 
 /// The next field: up to white space outside double quotes.
@@ -324,18 +274,12 @@ fn options(text: &str) -> Result<Vec<String>, String> {
             last.push(c);
         }
     }
-    if found.iter().any(String::is_empty) {
-        Err("an option is empty".into())
-    } else {
-        Ok(found)
-    }
+    if found.iter().any(String::is_empty) { Err("an option is empty".into()) } else { Ok(found) }
 }
 
 fn unquote(value: &str) -> Result<String, String> {
     let inner = match value.strip_prefix('"') {
-        Some(rest) => rest
-            .strip_suffix('"')
-            .ok_or("a double quote is not closed")?,
+        Some(rest) => rest.strip_suffix('"').ok_or("a double quote is not closed")?,
         None => value,
     };
     Ok(inner.replace("\\\"", "\""))
@@ -368,26 +312,12 @@ fn time(text: &str) -> Result<Timestamp, String> {
     if !digits.bytes().all(|b| b.is_ascii_digit()) || !matches!(digits.len(), 8 | 12 | 14) {
         return Err(fault());
     }
-    let number = |at: usize, len: usize| {
-        digits
-            .get(at..at + len)
-            .map_or(Ok(0), |part| part.parse::<i16>().map_err(|_| fault()))
-    };
+    let number =
+        |at: usize, len: usize| digits.get(at..at + len).map_or(Ok(0), |part| part.parse::<i16>().map_err(|_| fault()));
     let small = |at: usize| number(at, 2).and_then(|n| i8::try_from(n).map_err(|_| fault()));
-    let civil = DateTime::new(
-        number(0, 4)?,
-        small(4)?,
-        small(6)?,
-        small(8)?,
-        small(10)?,
-        small(12)?,
-        0,
-    )
-    .map_err(|_| fault())?;
-    civil
-        .to_zoned_datetime(TimeZone::UTC)
-        .map(|zoned| zoned.timestamp())
-        .map_err(|_| fault())
+    let civil = DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(8)?, small(10)?, small(12)?, 0)
+        .map_err(|_| fault())?;
+    civil.to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| fault())
 }
 
 /// ssh_config(5), PATTERNS: a list matches when a pattern matches and no negated one does.

@@ -83,9 +83,7 @@ pub enum UrlRefusal {
     #[error(transparent)]
     Host(#[from] HostRefusal),
     /// The path hides something (NUL, endless encoding).
-    #[error(
-        "the path of the address is encoded so that servers read it differently: write it plainly"
-    )]
+    #[error("the path of the address is encoded so that servers read it differently: write it plainly")]
     Path,
 }
 
@@ -140,13 +138,7 @@ impl TargetUrl {
         if canonical.len() > URL_BYTES {
             return Err(UrlRefusal::TooLong);
         }
-        let parsed = Self {
-            text: canonical,
-            scheme,
-            host,
-            port,
-            path_at,
-        };
+        let parsed = Self { text: canonical, scheme, host, port, path_at };
         path::readings(parsed.path()).ok_or(UrlRefusal::Path)?;
         Ok(parsed)
     }
@@ -166,6 +158,15 @@ impl TargetUrl {
     /// Port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+    /// Host, with the port when it is not the scheme's own (RFC 9110 §7.2).
+    pub fn authority(&self) -> String {
+        let start = self.scheme.as_str().len() + "://".len();
+        self.text[start..self.path_at].to_owned()
+    }
+    /// Scheme, host and port (RFC 6454 §6.2).
+    pub fn origin(&self) -> &str {
+        &self.text[..self.path_at]
     }
     /// Path and query, origin form (RFC 9112 §3.2.1).
     pub fn path(&self) -> &str {
@@ -193,11 +194,7 @@ fn scheme(text: &str) -> Result<(Scheme, &str), UrlRefusal> {
             && head.to_ascii_lowercase() == format!("{name}://")
         {
             let rest = &text[name.len() + 3..];
-            return if rest.starts_with('/') {
-                Err(UrlRefusal::Ambiguous)
-            } else {
-                Ok((scheme, rest))
-            };
+            return if rest.starts_with('/') { Err(UrlRefusal::Ambiguous) } else { Ok((scheme, rest)) };
         }
     }
     Err(UrlRefusal::Scheme)
@@ -280,12 +277,8 @@ impl Target {
         let Some(readings) = path::readings(url.path()) else {
             return false;
         };
-        readings
-            .iter()
-            .all(|reading| self.include.iter().any(|pattern| pattern.includes(reading)))
-            && !readings
-                .iter()
-                .any(|reading| self.exclude.iter().any(|pattern| pattern.excludes(reading)))
+        readings.iter().all(|reading| self.include.iter().any(|pattern| pattern.includes(reading)))
+            && !readings.iter().any(|reading| self.exclude.iter().any(|pattern| pattern.excludes(reading)))
     }
 }
 

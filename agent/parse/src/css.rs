@@ -1,6 +1,6 @@
 //! What CSS refers to (CSS Syntax, tokens by cssparser): imports, fonts, images.
 
-use cssparser::{BasicParseErrorKind, ParseError, Parser, Token};
+use cssparser::{ParseError, Parser, Token};
 use vigie_wire::parse::RequisiteClass;
 
 use crate::address::Base;
@@ -107,7 +107,7 @@ impl Reader<'_> {
         }
         let within = Within { depth: within.depth + 1, ..within };
         // What the closure leaves is skipped by the parser.
-        let _: Result<(), ParseError<'_, BasicParseErrorKind<'_>>> = parser.parse_nested_block(|parser| {
+        let _: Result<(), ParseError<()>> = parser.parse_nested_block(|parser| {
             match rule {
                 Rule::Import | Rule::Namespace if within.strings => {
                     if let Ok(Token::QuotedString(text)) = parser.next().cloned() {

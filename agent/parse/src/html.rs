@@ -1,291 +1,268 @@
 //! Reading HTML: title, links, requisites, forms, refresh.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use scraper::{ElementRef, Html};
+use ego_tree::NodeId;
+use scraper::{ElementRef, Html, Node};
 use vigie_wire::limits::REFERENCES;
-use vigie_wire::parse::{Document, Form, Page, Reference, RequisiteClass};
+use vigie_wire::parse::{Document, Form, Page, RequisiteClass};
 
-use crate::image;
-use crate::refs::{Base, Requisites};
-use crate::sheet;
-use crate::text::fold;
+use crate::address::{Base, Reading};
+use crate::charset::{self, Charset};
+use crate::sets::{Links, Requisites};
+use crate::warnings::{Warnings, fold, fold_into};
+use crate::{css, image, refresh, tree};
 
-/// Deepest nesting of tags that is built into a tree: deeper pages are flattened first, since
-/// work on a tree grows with its depth.
-const NESTING: usize = 512;
+/// Most nodes looked at for the text of one element.
+const TEXT_NODES: usize = 2_000;
+/// Most candidates of one `srcset`.
+const CANDIDATES: usize = 64;
 
-/// Reads a page's text into `page`.
-pub fn read(document: &Document, text: &str, page: &mut Page) {
-    let flat = flatten(text);
-    if flat.is_some() {
-        page.warnings
-            .push(format!("tags are nested more than {NESTING} deep: the deeper ones were not built into the tree"));
-    }
-    if text.contains('\0') {
-        page.warnings.push("the page holds NUL characters".into());
-    }
-    let html = Html::parse_document(flat.as_deref().unwrap_or(text));
+/// Reads a page into `page`.
+pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, page: &mut Page, warnings: &mut Warnings) {
+    page.charset = charset.name();
+    page.charset_source = charset.source.into();
+    let text = charset::text(bytes, &charset, warnings);
+    let tree = tree::parse(&text, warnings);
     let mut reader = Reader {
-        base: Base::new(&document.url),
+        base,
+        page,
+        warnings,
         requisites: Requisites::default(),
-        links: HashSet::new(),
-        based: false,
+        links: Links::default(),
+        forms: HashMap::new(),
     };
-    for (name, value) in &document.headers {
-        let value = String::from_utf8_lossy(value);
-        match name.as_str() {
-            "refresh" => page.refresh = page.refresh.take().or_else(|| reader.refresh(&value)),
-            "link" => reader.link_field(&value),
-            _ => {}
-        }
-    }
-    for node in html.tree.nodes() {
+    // The first base counts for the whole page, also for what stands before it (WHATWG HTML §4.2.3).
+    reader.set_base(&tree.html);
+    reader.link_fields(document);
+    for node in tree.html.tree.nodes() {
         if let Some(element) = ElementRef::wrap(node) {
-            reader.element(element, page);
+            reader.element(element);
         }
     }
-    if reader.requisites.full || page.links.len() >= REFERENCES {
-        page.warnings.push("the page refers to more than can be listed".into());
-    }
-    page.requisites = reader.requisites.list;
+    reader.fields(&tree);
+    let Reader { requisites, links, .. } = reader;
+    page.requisites = requisites.finish(warnings);
+    page.links = links.finish(warnings);
 }
 
-struct Reader {
+struct Reader<'p> {
     base: Base,
+    page: &'p mut Page,
+    warnings: &'p mut Warnings,
     requisites: Requisites,
-    links: HashSet<String>,
-    based: bool,
+    links: Links,
+    /// Place of each form in `page.forms`.
+    forms: HashMap<NodeId, usize>,
 }
 
-impl Reader {
-    fn element(&mut self, element: ElementRef<'_>, page: &mut Page) {
+impl Reader<'_> {
+    fn set_base(&mut self, html: &Html) {
+        let mut bases = html.tree.nodes().filter_map(ElementRef::wrap).filter(|e| e.value().name() == "base");
+        if let Some(href) = bases.find_map(|element| element.value().attr("href"))
+            && self.base.set(href)
+        {
+            self.warnings.add("the page's base element turns its references to another host");
+        }
+    }
+
+    /// `Link` fields: what a browser would fetch because of them is a requisite, the rest are hints
+    /// that nothing here follows.
+    fn link_fields(&mut self, document: &Document) {
+        for link in refresh::links(&document.headers) {
+            let value = |name: &str| link.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+            if let Some(class) = link_class(value("rel").unwrap_or_default(), value("as")) {
+                self.requisites.add(&self.base, &link.target, class);
+            }
+        }
+    }
+
+    fn element(&mut self, element: ElementRef<'_>) {
         let value = element.value();
-        let resolve = |reader: &Self, name: &str| value.attr(name).and_then(|text| reader.base.resolve(text));
         if let Some(style) = value.attr("style") {
-            sheet::collect(&self.base, style, &mut self.requisites);
+            // A picture that a card shows as its background is one of the offer.
+            let class = picture(element);
+            css::inline(style, &self.base, class, &mut self.requisites, self.warnings);
         }
-        if let Some(background) = resolve(self, "background") {
-            self.requisites.add(Some(background), RequisiteClass::OtherImage);
-        }
+        self.requisite(value.attr("background"), RequisiteClass::OtherImage);
         match value.name() {
-            "title" if page.title.is_empty() => page.title = fold(&element.text().collect::<String>()),
-            "base" if !self.based => {
-                if let Some(href) = value.attr("href") {
-                    self.base.rebase(href);
-                    self.based = true;
-                }
-            }
+            "title" if self.page.title.is_empty() => self.page.title = text_of(element),
             "a" | "area" => {
-                if let Some(url) = resolve(self, "href")
-                    && page.links.len() < REFERENCES
-                    && self.links.insert(url.clone())
-                {
-                    let text = fold(&element.text().take(200).collect::<String>());
-                    let text = if text.is_empty() {
-                        fold(value.attr("title").or(value.attr("aria-label")).unwrap_or_default())
-                    } else {
-                        text
-                    };
-                    page.links.push(Reference { url, text, rel: rel(value.attr("rel")) });
+                let label = || {
+                    let text = text_of(element);
+                    let other = ["title", "aria-label", "alt"].iter().find_map(|name| value.attr(name));
+                    if text.is_empty() { fold(other.unwrap_or_default()) } else { text }
+                };
+                if let Some(href) = value.attr("href") {
+                    self.links.add(&self.base, href, value.attr("rel").unwrap_or_default(), label);
                 }
             }
-            "link" => self.link(element),
-            "img" => {
-                let class =
-                    if image::shows_offer(element) { RequisiteClass::ListingImage } else { RequisiteClass::OtherImage };
-                for name in ["src", "data-src"] {
-                    let url = resolve(self, name);
-                    self.requisites.add(url, class);
+            "link" => {
+                let class = link_class(value.attr("rel").unwrap_or_default(), value.attr("as"));
+                if let Some(class) = class {
+                    self.requisite(value.attr("href"), class);
                 }
-                self.srcset(value.attr("srcset"), class);
+            }
+            "img" => {
+                let class = picture(element);
+                // Pages that load pictures by script keep the address in one of these.
+                for name in ["src", "data-src", "data-original", "data-lazy-src"] {
+                    self.requisite(value.attr(name), class);
+                }
+                self.srcset(value.attr("srcset").or(value.attr("data-srcset")), class);
             }
             "source" => {
-                let class = if in_media(element) { RequisiteClass::Media } else { RequisiteClass::OtherImage };
-                let url = resolve(self, "src");
-                self.requisites.add(url, class);
+                let class = if in_media(element) { RequisiteClass::Media } else { picture(element) };
+                self.requisite(value.attr("src"), class);
                 self.srcset(value.attr("srcset"), class);
             }
             "video" | "audio" | "track" | "embed" | "object" => {
-                for name in ["src", "data"] {
-                    let url = resolve(self, name);
-                    self.requisites.add(url, RequisiteClass::Media);
-                }
-                let poster = resolve(self, "poster");
-                self.requisites.add(poster, RequisiteClass::OtherImage);
+                self.requisite(value.attr("src"), RequisiteClass::Media);
+                self.requisite(value.attr("data"), RequisiteClass::Media);
+                self.requisite(value.attr("poster"), RequisiteClass::OtherImage);
             }
             "input" if value.attr("type").is_some_and(|kind| kind.eq_ignore_ascii_case("image")) => {
-                let url = resolve(self, "src");
-                self.requisites.add(url, RequisiteClass::OtherImage);
+                self.requisite(value.attr("src"), RequisiteClass::OtherImage);
             }
-            "iframe" | "frame" => {
-                let url = resolve(self, "src");
-                self.requisites.add(url, RequisiteClass::Frame);
+            "image" | "feImage" => {
+                // SVG within the page.
+                self.requisite(value.attr("href").or(value.attr("xlink:href")), RequisiteClass::OtherImage);
             }
-            "script" => {
-                let url = resolve(self, "src");
-                self.requisites.add(url, RequisiteClass::Script);
-            }
-            "style" => sheet::collect(&self.base, &element.text().collect::<String>(), &mut self.requisites),
+            "iframe" | "frame" => self.requisite(value.attr("src"), RequisiteClass::Frame),
+            "script" => self.requisite(value.attr("src"), RequisiteClass::Script),
+            "style" => css::sheet(&raw_text(element), &self.base, &mut self.requisites, self.warnings),
             "meta" if value.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh")) => {
-                let found = value.attr("content").and_then(|content| self.refresh(content));
-                page.refresh = page.refresh.take().or(found);
+                self.refresh(value.attr("content").unwrap_or_default());
             }
-            "form" if page.forms.len() < REFERENCES => page.forms.push(self.form(element)),
+            "form" => self.form(element),
             _ => {}
         }
     }
 
-    fn link(&mut self, element: ElementRef<'_>) {
-        let value = element.value();
-        let url = value.attr("href").and_then(|href| self.base.resolve(href));
-        let rel = rel(value.attr("rel"));
-        let is = |name: &str| rel.iter().any(|found| found == name);
-        let class = if is("stylesheet") {
-            RequisiteClass::Stylesheet
-        } else if is("icon") || is("apple-touch-icon") {
-            RequisiteClass::OtherImage
-        } else if is("preload") {
-            match value.attr("as") {
-                Some("style") => RequisiteClass::Stylesheet,
-                Some("font") => RequisiteClass::Font,
-                Some("image") => RequisiteClass::OtherImage,
-                Some("script") => RequisiteClass::Script,
-                Some("video" | "audio") => RequisiteClass::Media,
-                _ => return,
-            }
-        } else {
-            // prefetch, preconnect, dns-prefetch and the like: hints that nothing here follows.
-            return;
-        };
-        self.requisites.add(url, class);
-    }
-
-    /// A `Link` field (RFC 8288): only stylesheets are part of how the page looks.
-    fn link_field(&mut self, value: &str) {
-        for part in value.split(',').take(64) {
-            let Some((target, parameters)) = part.trim().strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
-                continue;
-            };
-            let lower = parameters.to_ascii_lowercase();
-            if lower.contains("rel=stylesheet") || lower.contains("rel=\"stylesheet\"") {
-                let url = self.base.resolve(target);
-                self.requisites.add(url, RequisiteClass::Stylesheet);
-            }
+    fn requisite(&mut self, reference: Option<&str>, class: RequisiteClass) {
+        if let Some(reference) = reference {
+            self.requisites.add(&self.base, reference, class);
         }
     }
 
-    /// `url 2x, url 480w`: each candidate.
+    /// `a.png 1x, b.png 480w` (WHATWG HTML, srcset attributes): each candidate, since which one a
+    /// browser takes depends on its window.
     fn srcset(&mut self, value: Option<&str>, class: RequisiteClass) {
-        for candidate in value.unwrap_or_default().split(", ").take(32) {
-            let url =
-                candidate.split_whitespace().next().and_then(|text| self.base.resolve(text.trim_end_matches(',')));
-            self.requisites.add(url, class);
+        let mut rest = value.unwrap_or_default();
+        for _ in 0..CANDIDATES {
+            rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
+            if rest.is_empty() {
+                return;
+            }
+            let end = rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len());
+            let (url, after) = rest.split_at(end);
+            self.requisites.add(&self.base, url.trim_end_matches(','), class);
+            // The descriptor ends at a comma; one at the end of the address leaves none.
+            let next = if url.ends_with(',') { Some(0) } else { after.find(',') };
+            rest = next.map_or("", |at| &after[at..]);
+        }
+        self.warnings.add(format!("a picture has more than {CANDIDATES} candidates: the rest was not read"));
+    }
+
+    fn refresh(&mut self, content: &str) {
+        match refresh::parse(content) {
+            Some(found) if self.page.refresh.is_none() => {
+                refresh::take(found, &self.base, self.page, self.warnings);
+            }
+            Some(_) => self.warnings.add("more than one refresh: only the first is followed"),
+            None => self.warnings.add("a refresh that cannot be read"),
         }
     }
 
-    /// `5; url=/next` (HTML standard, shared declarative refresh steps).
-    fn refresh(&self, content: &str) -> Option<(u32, String)> {
-        let content = content.trim_start();
-        let digits = content.find(|c: char| !c.is_ascii_digit()).unwrap_or(content.len());
-        let delay = content[..digits].parse().unwrap_or(0);
-        let rest = content[digits..]
-            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == ';' || c == ',' || c.is_whitespace());
-        let rest = match rest.get(..3) {
-            Some(name) if name.eq_ignore_ascii_case("url") => {
-                rest[3..].trim_start().strip_prefix('=').map_or(rest, str::trim_start)
-            }
-            _ => rest,
+    fn form(&mut self, element: ElementRef<'_>) {
+        if self.page.forms.len() >= REFERENCES {
+            return self.warnings.add(format!("more than {REFERENCES} forms: the rest was not read"));
+        }
+        let value = element.value();
+        let method = value.attr("method").unwrap_or_default().to_ascii_lowercase();
+        let action = match value.attr("action").map(|action| self.base.resolve(action)) {
+            // Without an action a form goes to the page itself.
+            None | Some(Reading::Nothing) => self.base.own().to_owned(),
+            Some(Reading::Url(url)) => url,
+            Some(Reading::Dropped | Reading::TooLong) => String::new(),
         };
-        let rest = rest.trim_matches(['"', '\'']);
-        self.base.resolve(rest).map(|url| (delay, url))
+        self.forms.insert(element.id(), self.page.forms.len());
+        self.page.forms.push(Form {
+            action,
+            method: if matches!(method.as_str(), "post" | "dialog") { method } else { "get".into() },
+            fields: Vec::new(),
+        });
     }
 
-    fn form(&self, element: ElementRef<'_>) -> Form {
-        let value = element.value();
-        let method = value.attr("method").unwrap_or("get").to_ascii_lowercase();
-        let mut fields = Vec::new();
-        for node in element.descendants().take(REFERENCES) {
-            let Some(field) = ElementRef::wrap(node) else { continue };
-            let kind = match field.value().name() {
-                "input" => field.value().attr("type").unwrap_or("text").to_ascii_lowercase(),
+    /// Gives each field to the form that owns it.
+    fn fields(&mut self, tree: &tree::Tree) {
+        let mut left = REFERENCES;
+        for (field, form) in &tree.owners {
+            let Some(form) = self.forms.get(form).and_then(|at| self.page.forms.get_mut(*at)) else { continue };
+            let Some(element) = tree.html.tree.get(*field).and_then(ElementRef::wrap) else { continue };
+            let kind = match element.value().name() {
+                "input" => element.value().attr("type").unwrap_or("text").to_ascii_lowercase(),
                 name @ ("textarea" | "select" | "button") => name.to_owned(),
                 _ => continue,
             };
-            fields.push((fold(field.value().attr("name").unwrap_or_default()), fold(&kind)));
-        }
-        Form {
-            action: value
-                .attr("action")
-                .and_then(|action| self.base.resolve(action))
-                .or_else(|| self.base.resolve("?"))
-                .unwrap_or_default(),
-            method: if matches!(method.as_str(), "post" | "dialog") { method } else { "get".into() },
-            fields,
+            if left == 0 {
+                return self.warnings.add(format!("more than {REFERENCES} form fields: the rest was not read"));
+            }
+            left -= 1;
+            form.fields.push((fold(element.value().attr("name").unwrap_or_default()), fold(&kind)));
         }
     }
 }
 
-fn rel(value: Option<&str>) -> Vec<String> {
-    value.unwrap_or_default().split_whitespace().take(16).map(|word| fold(&word.to_ascii_lowercase())).collect()
+/// What a browser would fetch because of a link's relation (WHATWG HTML §4.6.7); prefetch,
+/// preconnect, dns-prefetch and the like are hints that nothing here follows.
+fn link_class(rel: &str, destination: Option<&str>) -> Option<RequisiteClass> {
+    let is = |name: &str| rel.split_ascii_whitespace().any(|found| found.eq_ignore_ascii_case(name));
+    if is("stylesheet") {
+        return Some(RequisiteClass::Stylesheet);
+    }
+    if is("icon") || is("apple-touch-icon") || is("mask-icon") {
+        return Some(RequisiteClass::OtherImage);
+    }
+    if is("modulepreload") {
+        return Some(RequisiteClass::Script);
+    }
+    if !is("preload") {
+        return None;
+    }
+    match destination?.to_ascii_lowercase().as_str() {
+        "style" => Some(RequisiteClass::Stylesheet),
+        "font" => Some(RequisiteClass::Font),
+        "image" => Some(RequisiteClass::OtherImage),
+        "script" | "worker" => Some(RequisiteClass::Script),
+        "video" | "audio" | "track" => Some(RequisiteClass::Media),
+        _ => None,
+    }
+}
+
+fn picture(element: ElementRef<'_>) -> RequisiteClass {
+    if image::shows_offer(element) { RequisiteClass::ListingImage } else { RequisiteClass::OtherImage }
 }
 
 fn in_media(element: ElementRef<'_>) -> bool {
     element.parent().and_then(ElementRef::wrap).is_some_and(|parent| matches!(parent.value().name(), "video" | "audio"))
 }
 
-/// Leaves out the opening tags that would nest deeper than the limit. A rough count is enough:
-/// void and unclosed tags only make it count too much, and then only on pages that nobody reads.
-fn flatten(text: &str) -> Option<String> {
-    let mut depth = 0usize;
-    let mut out: Option<String> = None;
-    let mut kept_to = 0;
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(found) = bytes[at..].iter().position(|&b| b == b'<') {
-        let start = at + found;
-        let end = bytes[start..].iter().position(|&b| b == b'>').map_or(bytes.len(), |end| start + end + 1);
-        at = end;
-        match bytes.get(start + 1) {
-            Some(b'/') => depth = depth.saturating_sub(1),
-            Some(letter) if letter.is_ascii_alphabetic() => {
-                let name: String = text[start + 1..end]
-                    .chars()
-                    .take_while(char::is_ascii_alphanumeric)
-                    .collect::<String>()
-                    .to_ascii_lowercase();
-                if matches!(
-                    name.as_str(),
-                    "img"
-                        | "br"
-                        | "hr"
-                        | "input"
-                        | "meta"
-                        | "link"
-                        | "source"
-                        | "area"
-                        | "base"
-                        | "a"
-                        | "p"
-                        | "li"
-                        | "tr"
-                        | "td"
-                        | "option"
-                ) {
-                    continue;
-                }
-                depth += 1;
-                if depth > NESTING {
-                    let out = out.get_or_insert_with(String::new);
-                    out.push_str(&text[kept_to..start]);
-                    kept_to = end;
-                }
-            }
-            _ => {}
+/// Visible text, folded, within its limits.
+fn text_of(element: ElementRef<'_>) -> String {
+    let mut text = String::new();
+    for node in element.descendants().take(TEXT_NODES) {
+        if let Node::Text(piece) = node.value()
+            && !fold_into(&mut text, piece)
+        {
+            break;
         }
     }
-    out.map(|mut out| {
-        out.push_str(&text[kept_to..]);
-        out
-    })
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Text as it stands.
+fn raw_text(element: ElementRef<'_>) -> String {
+    element.children().filter_map(|node| node.value().as_text()).map(|text| &**text).collect()
 }

@@ -1,9 +1,14 @@
 //! Header sets: exact order and letter case, and nothing smuggled in.
 
 use vigie_config::authorize::Element;
-use vigie_config::headers::HeaderSet;
+use vigie_config::headers::{From, HeaderSet};
+use vigie_config::target::TargetUrl;
 
 use crate::bench::{ONION, at};
+
+fn url(text: &str) -> TargetUrl {
+    TargetUrl::parse(text).unwrap()
+}
 
 fn lines(fields: Vec<(String, String)>) -> Vec<String> {
     fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
@@ -26,10 +31,12 @@ fn every_shipped_set_is_sound() {
             Element::Script,
         ];
         for element in elements {
-            for (language, cookie, referer, secure) in
-                [("en-US", None, None, false), ("fr-FR", Some("a=b"), Some("https://shop.test/"), true)]
-            {
-                let fields = set.compose(element, "shop.test", language, cookie, referer, secure);
+            let page = url("https://shop.test/");
+            for (language, cookie, page, to, secure) in [
+                ("en-US", None, None, "http://shop.test/x", false),
+                ("fr-FR", Some("a=b"), Some(&page), "https://shop.test/x", true),
+            ] {
+                let fields = set.compose(element, &url(to), language, cookie, From { page, crossed: false });
                 assert_eq!(fields[0], ("Host".to_owned(), "shop.test".to_owned()));
                 assert!(fields.iter().all(|(_, value)| !value.is_empty() && !value.contains(['{', '}', '\r', '\n'])));
                 assert_eq!(fields.iter().any(|(name, value)| name == "Cookie" && value == "a=b"), cookie.is_some());
@@ -44,7 +51,7 @@ fn every_shipped_set_is_sound() {
 fn a_page_of_an_onion_service() {
     let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
     assert_eq!(
-        lines(set.compose(Element::Page, ONION, "en-US", None, None, false)),
+        lines(set.compose(Element::Page, &url(&format!("http://{ONION}/")), "en-US", None, From::default())),
         [
             &format!("Host: {ONION}"),
             "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0",
@@ -71,7 +78,7 @@ fn languages() {
         ("pt-BR", "pt-BR,pt;q=0.8,en-US;q=0.5,en;q=0.3"),
         ("da", "da,en-US;q=0.7,en;q=0.3"),
     ] {
-        let fields = set.compose(Element::Page, "shop.test", language, None, None, true);
+        let fields = set.compose(Element::Page, &url("https://shop.test/"), language, None, From::default());
         assert!(fields.contains(&("Accept-Language".to_owned(), sent.to_owned())), "{language}: {fields:?}");
     }
 }
@@ -80,8 +87,33 @@ fn languages() {
 fn no_field_can_be_smuggled_in() {
     let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
     let fields =
-        set.compose(Element::Page, "shop.test", "en-US", Some("a=b\r\nX-Evil: 1"), Some("https://shop.test/\n"), true);
-    assert!(fields.iter().all(|(name, value)| name != "Cookie" && name != "Referer" && !value.contains('\n')));
+        set.compose(Element::Page, &url("https://shop.test/"), "en-US", Some("a=b\r\nX-Evil: 1"), From::default());
+    assert!(fields.iter().all(|(name, value)| name != "Cookie" && !value.contains('\n')));
+}
+
+/// What a site learns of the page before: a link between two targets must not tie them together.
+#[test]
+fn referer_ends_at_the_origin() {
+    let set = HeaderSet::builtin("tor-browser-linux-153").unwrap();
+    let other = "sp3k262uwy4r2k3ycr5awluarykdpag6a7y33jxop4cs2lu5uz5sseqd.onion";
+    let onion = format!("http://{ONION}/a?b");
+    let cases = [
+        (None, "https://shop.test/", false, None, "none"),
+        (Some("https://shop.test/a?b"), "https://shop.test/c", false, Some("https://shop.test/a?b"), "same-origin"),
+        (Some("https://shop.test/a"), "https://shop.test/c", true, Some("https://shop.test/a"), "cross-site"),
+        (Some("https://shop.test/a"), "https://shop.test:444/", false, Some("https://shop.test/"), "same-site"),
+        (Some("https://shop.test/a"), "https://else.test/", false, Some("https://shop.test/"), "cross-site"),
+        (Some("http://shop.test:81/a"), "https://else.test/", false, Some("http://shop.test:81/"), "cross-site"),
+        (Some(onion.as_str()), &format!("http://{ONION}/c"), false, Some(onion.as_str()), "same-origin"),
+        (Some(onion.as_str()), &format!("http://{other}/"), false, None, "cross-site"),
+        (Some(onion.as_str()), "https://shop.test/", false, None, "cross-site"),
+    ];
+    for (page, to, crossed, referer, site) in cases {
+        let page = page.map(url);
+        let fields = set.compose(Element::Page, &url(to), "en-US", None, From { page: page.as_ref(), crossed });
+        let value = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        assert_eq!((value("Referer"), value("Sec-Fetch-Site")), (referer, Some(site)), "{page:?} -> {to}");
+    }
 }
 
 #[test]
