@@ -17,6 +17,8 @@ const PATTERN_BYTES: usize = 1000;
 pub(crate) struct Reading {
     path: String,
     query: Option<String>,
+    /// Something in it is still encoded that every server decodes.
+    raw: bool,
 }
 
 impl Reading {
@@ -35,21 +37,30 @@ pub(crate) fn readings(text: &str) -> Option<Vec<Reading>> {
         Some((path, query)) => (path, Some(query)),
         None => (text, None),
     };
-    let paths: BTreeSet<(String, Option<String>)> =
-        path_levels(path)?.iter().flat_map(|level| variants(&String::from_utf8_lossy(level))).collect();
-    let queries: Vec<Option<String>> = match query {
-        None => vec![None],
-        Some(query) => query_levels(query)?.into_iter().map(Some).collect(),
+    let levels = path_levels(path)?;
+    let stands_for_itself = |level: usize, of: usize| level > 0 || of == 1;
+    let mut paths = BTreeSet::new();
+    for (at, level) in levels.iter().enumerate() {
+        let raw = !stands_for_itself(at, levels.len());
+        paths.extend(variants(&String::from_utf8_lossy(level)).into_iter().map(|(path, tail)| (path, tail, raw)));
+    }
+    let queries: Vec<(Option<String>, bool)> = match query {
+        None => vec![(None, false)],
+        Some(query) => {
+            let levels = query_levels(query)?;
+            let of = levels.len();
+            levels.into_iter().enumerate().map(|(at, query)| (Some(query), !stands_for_itself(at, of))).collect()
+        }
     };
     let mut found = BTreeSet::new();
-    for (path, tail) in paths {
-        for query in &queries {
+    for (path, tail, raw_path) in paths {
+        for (query, raw_query) in &queries {
             let query = match (&tail, query) {
                 (Some(tail), Some(query)) => Some(format!("{tail}?{query}")),
                 (Some(tail), None) => Some(tail.clone()),
                 (None, query) => query.clone(),
             };
-            found.insert(Reading { path: path.clone(), query });
+            found.insert(Reading { path: path.clone(), query, raw: raw_path || *raw_query });
         }
     }
     Some(found.into_iter().collect())
@@ -231,29 +242,32 @@ fn fold(path: &str) -> String {
     folded
 }
 
-/// A pattern of paths: `*` stands for any characters but `/`, `**` for any characters; all else
-/// stands for itself. A pattern with `?` is compared with path and query, any other with the path.
+/// A pattern of paths, written decoded: `*` stands for any characters but `/`, `**` for any
+/// characters; all else stands for itself. A pattern with `?` is compared with path and query, any
+/// other with the path.
 #[derive(Clone, Debug)]
 pub struct PathPattern {
-    /// As written and decoded once.
-    forms: Vec<Vec<Token>>,
+    tokens: Vec<Token>,
     /// The same in lower case, for excluding.
-    folded: Vec<Vec<Token>>,
+    folded: Vec<Token>,
     with_query: bool,
 }
 
 /// Why a text is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Does not begin with `/`.
-    #[error("a path pattern begins with /")]
+    /// Begins otherwise: would never be met.
+    #[error("a path pattern begins with / or **")]
     NoSlash,
     /// Too long.
     #[error("a path pattern has at most 1,000 bytes")]
     TooLong,
     /// Characters that no path has.
-    #[error("a path pattern holds no white space, control character, backslash or #")]
+    #[error("a path pattern holds no control character, backslash or #")]
     Character,
+    /// `%41`.
+    #[error("a path pattern is written decoded: write the character instead of its %XX")]
+    Encoded,
     /// `***`.
     #[error("a path pattern knows * (within a segment) and ** (anything), no more stars in a row")]
     Stars,
@@ -272,14 +286,17 @@ enum Token {
 impl PathPattern {
     /// Reads a pattern.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        if !text.starts_with('/') {
+        if !text.starts_with('/') && !text.starts_with("**") {
             return Err(PatternError::NoSlash);
         }
         if text.len() > PATTERN_BYTES {
             return Err(PatternError::TooLong);
         }
-        if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\' || c == '#') {
+        if text.contains(|c: char| c.is_control() || c == '\\' || c == '#') {
             return Err(PatternError::Character);
+        }
+        if text.contains('%') {
+            return Err(PatternError::Encoded);
         }
         if text.contains("***") {
             return Err(PatternError::Stars);
@@ -288,22 +305,13 @@ impl PathPattern {
         if path.contains("//") || path.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(PatternError::NeverMet);
         }
-        let written = String::from_utf8_lossy(&decode_high(text.as_bytes())).into_owned();
-        let decoded = percent_decode(text.as_bytes()).decode_utf8_lossy().into_owned();
-        // An encoded star is the character, not a wildcard: such a text is compared as written.
-        let decoded = if decoded.matches('*').count() == text.matches('*').count() { decoded } else { written.clone() };
-        let texts = BTreeSet::from([written, decoded]);
-        Ok(Self {
-            forms: texts.iter().map(|text| tokens(text)).collect(),
-            folded: texts.iter().map(|text| tokens(&text.to_lowercase())).collect(),
-            with_query: text.contains('?'),
-        })
+        Ok(Self { tokens: tokens(text), folded: tokens(&text.to_lowercase()), with_query: text.contains('?') })
     }
 
-    /// The reading is one that the pattern means.
+    /// The reading is one that the pattern means. A raw reading is left to its decoded ones: a
+    /// pattern cannot be written so that it met both.
     pub(crate) fn includes(&self, reading: &Reading) -> bool {
-        let text = if self.with_query { reading.full() } else { reading.path.clone() };
-        self.forms.iter().any(|form| matches(form, &text))
+        reading.raw || matches(&self.tokens, &if self.with_query { reading.full() } else { reading.path.clone() })
     }
 
     /// The reading may be one that the pattern means: letter case, what ends a file name on some
@@ -312,7 +320,7 @@ impl PathPattern {
         let path = reading.path.to_lowercase();
         let full = reading.full().to_lowercase();
         let end = path.trim_end_matches(['/', '.', ' ']);
-        self.folded.iter().any(|form| matches(form, &full) || matches(form, &path) || matches(form, end))
+        [full.as_str(), &path, end].iter().any(|text| matches(&self.folded, text))
     }
 }
 

@@ -84,6 +84,28 @@ fn excluded_paths_cannot_be_dodged() {
     }
 }
 
+/// An include pattern is written decoded and meets what servers decode; a detour out of it is none.
+#[test]
+fn included_paths_may_be_encoded() {
+    let powers = powers_of(MANDATE);
+    let b = "http://sp3k262uwy4r2k3ycr5awluarykdpag6a7y33jxop4cs2lu5uz5sseqd.onion:8080";
+    for (path, granted) in [
+        ("/shop/a%20b", true),
+        ("/shop/caf%C3%A9", true),
+        ("/shop/100%25", true),
+        ("/sho%70/a", true),
+        ("/shop/a?next=/elsewhere", true),
+        ("/shop/a%2fb", false),
+        ("/shop/a/b", false),
+        ("/shop/..%2fadmin", false),
+        ("/shop%3f/a", false),
+        ("/static/..;/admin", false),
+        ("/Shop/a", false),
+    ] {
+        assert_eq!(answer(&powers, &ask(&format!("{b}{path}"))).is_ok(), granted, "{path}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -70,7 +70,7 @@ fn configure(text: &str, dir: &Path) -> Outcome<TorClientConfig> {
     let mut sources = ConfigurationSources::new_empty();
     sources.push_source(ConfigurationSource::from_verbatim(text.to_owned()), MustRead::MustRead);
     sources.push_source(ConfigurationSource::from_verbatim(own), MustRead::MustRead);
-    Ok(resolve(sources.load()?)?)
+    Ok(resolve(&sources.load()?)?)
 }
 
 type Client = TorClient<PreferredRuntime>;
