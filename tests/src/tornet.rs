@@ -177,9 +177,17 @@ impl TorNet {
 
     /// Waits until every service can be reached.
     fn ready(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
-        // Before the first consensus, so that no upload goes unheard.
+        // A service that meets a first consensus without some relays leaves its descriptors on too
+        // few of them, and for minutes: so services and client start once the authorities agree on
+        // all relays.
+        for authority in 0..AUTHORITIES {
+            self.await_consensus(self.relays[authority].dir.clone(), cancelled)?;
+        }
+        self.service_node.start()?;
+        self.client.start()?;
+        // Before the service has circuits, so that no upload goes unheard.
         let mut control = self.control(cancelled)?;
-        self.await_consensus(cancelled)?;
+        self.await_consensus(self.client.dir.clone(), cancelled)?;
         let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
         self.read_onions(cancelled)?;
         self.await_published(&mut control, &services, cancelled)?;
@@ -345,8 +353,6 @@ impl TorNet {
         for node in &mut net.relays {
             node.start()?;
         }
-        net.service_node.start()?;
-        net.client.start()?;
         Ok(net)
     }
 
@@ -356,9 +362,10 @@ impl TorNet {
         node.configure(&self.shared.services(&node.name, &node.dir, self.control_port, &services))
     }
 
-    /// Waits until the client knows a consensus that lists every relay with every flag.
-    fn await_consensus(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
-        let consensus = self.client.dir.join("cached-microdesc-consensus");
+    /// Waits until the process with this data directory knows a consensus that lists every relay
+    /// with every flag.
+    fn await_consensus(&mut self, dir: PathBuf, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
+        let consensus = dir.join("cached-microdesc-consensus");
         let want = AUTHORITIES + RELAYS;
         self.until("a consensus that lists every relay", CONSENSUS_LIMIT, cancelled, || {
             let text = std::fs::read_to_string(&consensus).unwrap_or_default();

@@ -5,10 +5,14 @@
 //! [`World::quiet`]. A filter that matches no case starts no network:
 //! `cargo test -p vigie-tests --test e2e -- tls`.
 
+#[path = "e2e/chain.rs"]
+mod chain;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
+#[path = "e2e/station.rs"]
+mod station;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -21,10 +25,13 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases()].concat()
+    [network::cases(), sample_sites::cases(), chain::cases()].concat()
 }
 
 fn main() -> ExitCode {
+    if std::env::var_os(station::AS_VIGIE).is_some() {
+        return vigie_agent::cli::main();
+    }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken
     // down below, whatever the cases did.
