@@ -41,7 +41,7 @@ fn two_markets_answer_as_onions(world: &World) -> CaseResult {
     for (site, path, coding) in [
         (&world.sites.market_a, "/", "gzip"),
         (&world.sites.market_b, "/", "br"),
-        (&world.sites.market_b, "/offer/13", "br"),
+        (&world.sites.market_b, "/offer/3", "br"),
         (&world.sites.market_b, "/login", "zstd"),
     ] {
         let header = format!("Accept-Encoding: {coding}");
@@ -90,7 +90,7 @@ fn second_hand_by_tls_through_an_exit(world: &World) -> CaseResult {
     let ca = ca.to_str().ok_or("the path is not UTF-8")?;
     let url = world.sites.second_hand_url("/");
     let page = world.curl(&url, &["--cacert", ca])?.success()?.text();
-    ensure!(page.contains("La Brocante") && page.contains("Slangenleer"), "{page}");
+    ensure!(page.contains("La Brocante") && page.contains("Peau de python"), "{page}");
     ensure!(world.net.dns_queries().iter().any(|n| n == "brocante.test"), "the exit asked our name server");
     // 60: the certificate is not trusted.
     let stranger = world.curl(&url, &[])?;
@@ -115,8 +115,8 @@ fn hostile_misbehaves(world: &World) -> CaseResult {
         ("/silent", &["--max-time", "4"], &[28]),
         ("/hang-up", &[], &[52]),
         ("/endless-headers", &["--max-time", "20"], &[56, 100]),
-        ("/endless-body", &["--max-filesize", "3000000"], &[63]),
-        ("/endless-chunks", &["--max-filesize", "3000000"], &[63]),
+        ("/endless-body", &["--max-filesize", "3000000", "--max-time", "4"], &[63, 28]),
+        ("/endless-chunks", &["--max-filesize", "3000000", "--max-time", "4"], &[63, 28]),
         ("/length-too-long", &[], &[18]),
         ("/length-too-short", &[], &[0]),
         ("/broken-chunks", &[], &[56]),
