@@ -335,8 +335,8 @@ impl Gathered {
                     "{} {} sha256:{} {} bytes{}",
                     class(requisite.class),
                     one_line(&requisite.url),
-                    data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256),
-                    exchange.finished.body_bytes,
+                    data_encoding::HEXLOWER.encode(&exchange.payload_sha256),
+                    exchange.payload_bytes,
                     exchange
                         .finished
                         .incomplete

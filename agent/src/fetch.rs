@@ -66,6 +66,11 @@ pub struct Exchange {
     pub body: Vec<u8>,
     /// Cookies that went out with it.
     pub cookies_sent: usize,
+    /// SHA-256 of the payload (ISO 28500 §6.3.2): the body without transfer coding, found in the
+    /// recorded bytes by the rule that also checks them, whatever hyper made of them.
+    pub payload_sha256: [u8; 32],
+    /// Its length in bytes.
+    pub payload_bytes: u64,
 }
 
 impl Exchange {
@@ -197,7 +202,6 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
     let started = session.now();
     let target = authorization.target_name().to_owned();
     let element = authorization.element();
-    session.usage_request();
     let mut events = session.net.exchange(request);
     let mut spool =
         if keep { Some(Spool::create(session.store.spool_dir(), MEMORY_BYTES).map_err(disk)?) } else { None };
@@ -222,6 +226,7 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
             Event::Wire(bytes) => {
                 session.usage_bytes(bytes.len() as u64);
                 session.wire_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                recorded.payload(&bytes);
                 if let Some(spool) = spool.as_mut() {
                     spool.write_all(&bytes).map_err(disk)?;
                 }
@@ -244,6 +249,8 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                     connection: recorded.connection,
                     body: recorded.body,
                     cookies_sent,
+                    payload_sha256: recorded.sha256.finalize().into(),
+                    payload_bytes: recorded.payload_bytes,
                 });
             }
             Event::Failed(failure) => return Err(failure),
@@ -257,6 +264,20 @@ struct Recorded {
     request: Bytes,
     head: Option<ResponseHead>,
     body: Vec<u8>,
+    payload: vigie_warc::Payload,
+    sha256: Sha256,
+    payload_bytes: u64,
+}
+
+impl Recorded {
+    /// Hashes what of the wire's bytes is payload.
+    fn payload(&mut self, wire: &[u8]) {
+        let Self { payload, sha256, payload_bytes, .. } = self;
+        payload.feed(wire, &mut |piece| {
+            sha256.update(piece);
+            *payload_bytes += piece.len() as u64;
+        });
+    }
 }
 
 /// Isolation: nothing about the mandate can be computed from the key without the session secret.

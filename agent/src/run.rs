@@ -6,28 +6,30 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use vigie_config::authorize::{Element, Powers, Via};
+use vigie_config::authorize::{Element, Powers, Usage, Via};
 use vigie_config::headers::HeaderSet;
 use vigie_config::mandate::Mandate;
 use vigie_config::profile::Profile;
+use vigie_config::refusal::Refusal;
 use vigie_net::{Net, NetConfig};
 use vigie_store::clock::Clock;
-use vigie_store::{Kind, Store};
+use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store};
 
 use crate::agentkey::AgentKey;
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
-use crate::fetch::Wanted;
+use crate::fetch::{Wanted, ask};
 use crate::incoming;
 use crate::jar::Jar;
 use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
-use crate::rows::{ProfileRow, SignedAct};
+use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
 use crate::usage::Meter;
@@ -103,7 +105,7 @@ pub enum Work {
 
 /// Opens a session, does the work, closes the session, and shuts the network part down.
 pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> {
-    let session = Arc::new(open(plan, stop).await?);
+    let session = Arc::new(open(plan, &work, stop).await?);
     let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
     let result = do_work(&session, work).await;
     watch.abort();
@@ -172,9 +174,14 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
     }
 }
 
+/// The question for an address that the agent gave.
+fn address(url: &str) -> Wanted {
+    Wanted { url: url.to_owned(), element: Element::Page, depth: 0, via: Via::Entry, referer: None, crossed: false }
+}
+
 /// Checks everything that can be checked before Tor is started, then starts it, and logs who
 /// begins what, signed by the agent.
-async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
+async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let now = plan.clock.stamp().wall;
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
@@ -191,12 +198,18 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         plan.monitor
             .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
-    let powers = match Powers::bind(mandate, &profile, plan.agent.public(), now)
-        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers))
-    {
+    let bound = Powers::bind(mandate, &profile, plan.agent.public(), now)
+        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers));
+    let powers = match bound {
         Ok(powers) => powers,
         Err(refusal) => return Err(refuse_open(&plan, &row.id, Problem::refused(refusal.to_string()))),
     };
+    if let Work::Address(url) = work
+        && let Err(refusal) = powers.authorize(&ask(&address(url)), &revocations, &Usage::default(), now)
+    {
+        // Before Tor is started: nobody waits for a no.
+        return Err(refuse_address(&plan, &powers, &recipients, url, &refusal));
+    }
     let profile_key = plan
         .store
         .unlock_profile(powers.mandate().case(), profile.name(), &plan.profile_passphrase)
@@ -216,8 +229,7 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
             if let Err(failure) = ready {
                 net.shutdown().await;
                 let problem = Problem::other(format!("Tor is not ready: {}: check the clock and the network, then try again", failure.detail));
-                log_not_ready(&plan, &powers, &recipients, &failure);
-                return Err(problem);
+                return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
             }
         }
         () = signal.raised() => {
@@ -225,6 +237,7 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
             return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
         }
     }
+    let account_key = plan.store.mandate_key(&powers.mandate().digest().0);
     let concurrency = powers.limits().concurrency().max(1) as usize;
     let mut id = [0u8; 16];
     let mut secret = [0u8; 32];
@@ -234,7 +247,8 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         id,
         secret,
         jar: Mutex::new(Jar::open(&plan.store.state(&profile_key, "jar"))?),
-        meter: Mutex::new(Meter::open(&plan.store.state(&profile_key, "usage"))?),
+        meter: Mutex::new(Meter::open(&plan.store.state(&account_key, "usage"))?),
+        account_key,
         facts: net.facts(),
         net,
         software: software(&plan.workstation),
@@ -287,61 +301,96 @@ fn statement(session: &Session) -> String {
     .join("\n")
 }
 
-/// A refusal before there is a session is an entry as well.
-fn refuse_open(plan: &Plan, mandate: &str, problem: Problem) -> Problem {
-    let row = crate::rows::RefusalRow {
-        code: "session-open".into(),
-        line: problem.line.clone(),
-        target: String::new(),
-        count: 1,
-    };
-    let draft = vigie_store::Draft {
-        kind: Kind::Refusal,
-        mandate: None,
-        session: None,
-        exhibit: None,
-        commitments: vec![vigie_store::Commitment { name: "mandate-id", value: mandate.as_bytes().to_vec() }],
-        private: None,
-        row: serde_json::to_vec(&row).unwrap_or_default(),
-        url_row: None,
-        state: Vec::new(),
-    };
-    match plan.store.append(draft) {
-        Ok(_) => problem,
-        Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
+/// An entry outside of any session.
+struct Outside<'a> {
+    kind: Kind,
+    mandate: Option<&'a Mandate>,
+    recipients: &'a [Recipient],
+    commitment: Commitment,
+    row: Result<Vec<u8>, serde_json::Error>,
+    private: serde_json::Value,
+}
+
+impl Outside<'_> {
+    /// Logs it; the problem says so when that fails too.
+    fn log(self, plan: &Plan, problem: Problem) -> Problem {
+        let json = self.private.to_string().into_bytes();
+        let draft = Draft {
+            kind: self.kind,
+            mandate: self.mandate.map(|mandate| mandate.digest().0),
+            session: None,
+            exhibit: None,
+            commitments: vec![self.commitment],
+            private: (!self.recipients.is_empty()).then(|| Private { recipients: self.recipients.to_vec(), json }),
+            row: self.row.unwrap_or_default(),
+            url_row: None,
+            state: Vec::new(),
+        };
+        match plan.store.append(draft) {
+            Ok(_) => problem,
+            Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
+        }
     }
 }
 
+/// A refusal before there is a session is an entry as well, for the mandate's recipients to read
+/// when the mandate itself can be read.
+fn refuse_open(plan: &Plan, id: &str, problem: Problem) -> Problem {
+    let now = plan.clock.stamp().wall;
+    let mandate = mandates::read(&plan.store, id).ok();
+    let recipients = mandate.as_ref().and_then(|mandate| mandates::recipients(mandate, now).ok()).unwrap_or_default();
+    let row = RefusalRow { code: "session-open".into(), line: problem.line.clone(), target: String::new(), count: 1 };
+    let outside = Outside {
+        kind: Kind::Refusal,
+        mandate: mandate.as_ref(),
+        recipients: &recipients,
+        commitment: Commitment { name: "mandate-id", value: id.as_bytes().to_vec() },
+        row: serde_json::to_vec(&row),
+        private: json!({"context": "session-open", "mandate": id, "reason": problem.line}),
+    };
+    outside.log(plan, problem)
+}
+
+/// An address that the agent gave and the mandate does not permit.
+fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &str, refusal: &Refusal) -> Problem {
+    let row =
+        RefusalRow { code: refusal.code().to_owned(), line: refusal.to_string(), target: String::new(), count: 1 };
+    let outside = Outside {
+        kind: Kind::Refusal,
+        mandate: Some(powers.mandate()),
+        recipients,
+        commitment: Commitment { name: "url", value: url.as_bytes().to_vec() },
+        row: serde_json::to_vec(&row),
+        private: json!({"context": "address", "agent": powers.agent_code(), "purpose": plan.purpose,
+            "refused": [{"url": url, "code": refusal.code(), "reason": refusal.to_string()}]}),
+    };
+    outside.log(plan, Problem::refused(format!("refused: {refusal}")))
+}
+
+/// Tor did not come up.
 fn log_not_ready(
     plan: &Plan,
     powers: &Powers,
-    recipients: &[vigie_store::Recipient],
+    recipients: &[Recipient],
     failure: &vigie_wire::net::Failure,
-) {
-    let row = crate::rows::FailureRow {
+    problem: Problem,
+) -> Problem {
+    let row = FailureRow {
         target: String::new(),
         kind: crate::session::kind_name(failure),
         detail: failure.detail.clone(),
         attempt: 1,
         elapsed_ms: 0,
     };
-    let draft = vigie_store::Draft {
+    let outside = Outside {
         kind: Kind::Failure,
-        mandate: Some(powers.mandate().digest().0),
-        session: None,
-        exhibit: None,
-        commitments: Vec::new(),
-        private: Some(vigie_store::Private {
-            recipients: recipients.to_vec(),
-            json: serde_json::json!({"kind": row.kind, "detail": row.detail}).to_string().into_bytes(),
-        }),
-        row: serde_json::to_vec(&row).unwrap_or_default(),
-        url_row: None,
-        state: Vec::new(),
+        mandate: Some(powers.mandate()),
+        recipients,
+        commitment: Commitment { name: "mandate-id", value: powers.mandate().id().as_bytes().to_vec() },
+        private: json!({"kind": row.kind, "detail": row.detail}),
+        row: serde_json::to_vec(&row),
     };
-    if let Err(error) = plan.store.append(draft) {
-        plan.monitor.line(&format!("the failure could not be logged: {error}"));
-    }
+    outside.log(plan, problem)
 }
 
 /// The profile of a case, by name or the only one.

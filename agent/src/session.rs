@@ -50,6 +50,8 @@ pub struct Session {
     pub profile: Profile,
     /// Its key.
     pub profile_key: ProfileKey,
+    /// Key of the mandate's account of requests and bytes.
+    pub account_key: ProfileKey,
     /// Its header set.
     pub headers: HeaderSet,
     /// Who can open what is recorded.
@@ -114,12 +116,18 @@ impl Session {
         !self.facts.public || self.facts.tls_extra_roots > 0
     }
 
-    /// Asks the mandate.
+    /// Asks the mandate; what it permits counts as a request of its account.
     pub fn authorize(&self, wanted: &Wanted) -> Result<Authorization, Refusal> {
         let now = self.now();
-        let usage = held(&self.meter).usage(now);
         let revocations = self.revocations.read().unwrap_or_else(PoisonError::into_inner);
-        let answer = self.powers.authorize(&ask(wanted), &revocations, &usage, now);
+        // The request is counted under the same lock that looked for room: many ask at once.
+        let mut meter = held(&self.meter);
+        let answer = self.powers.authorize(&ask(wanted), &revocations, &meter.usage(now), now);
+        if answer.is_ok() {
+            meter.request(now);
+            self.waiting.store(false, Ordering::Relaxed);
+        }
+        drop(meter);
         if let Err(refusal) = &answer
             && refusal.is_session_fatal()
         {
@@ -152,11 +160,6 @@ impl Session {
         }
     }
 
-    pub(crate) fn usage_request(&self) {
-        self.waiting.store(false, Ordering::Relaxed);
-        held(&self.meter).request(self.now());
-    }
-
     pub(crate) fn usage_bytes(&self, count: u64) {
         held(&self.meter).bytes(self.now(), count);
     }
@@ -185,7 +188,7 @@ impl Session {
 
     /// The account of requests and bytes, to be stored with an entry.
     pub(crate) fn usage_state(&self) -> Vec<StateOp> {
-        held(&self.meter).kept(self.now(), &self.profile_key)
+        held(&self.meter).kept(self.now(), &self.account_key)
     }
 
     /// An entry of this session without its content.

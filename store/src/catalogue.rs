@@ -5,6 +5,7 @@
 //! make a page exceed about 128 KiB go to unsynced blob files; a kill while it opens can leave
 //! `snap.*.generating`, after which it reports corruption; it panics on some damage.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ pub(crate) struct Cursor {
     pub exhibits: u64,
     /// Time of the last entry.
     pub last: Option<Timestamp>,
+    /// Entries of each kind, by the kind's number. Sealed with the cursor, so that nobody without
+    /// the key can take a revocation out of the list of its kind.
+    #[serde(default)]
+    pub kinds: BTreeMap<u8, u64>,
 }
 
 /// Where a frame lies.
@@ -53,14 +58,17 @@ pub(crate) struct Place {
 
 /// What is known of an entry.
 pub(crate) struct Record {
+    pub kind: u8,
     pub place: Place,
     /// Row and profile's row, unless they are read from the frame.
     pub rows: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Record {
-    fn encode(place: Place, row: &[u8], url: &[u8]) -> Vec<u8> {
-        let mut bytes = [place.segment.to_be_bytes(), place.offset.to_be_bytes()].concat();
+    fn encode(kind: Kind, place: Place, row: &[u8], url: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind.number()];
+        bytes.extend_from_slice(&place.segment.to_be_bytes());
+        bytes.extend_from_slice(&place.offset.to_be_bytes());
         if row.len() + url.len() <= INLINE_BYTES {
             bytes.push(1);
             bytes.extend_from_slice(&(row.len() as u16).to_be_bytes());
@@ -73,7 +81,8 @@ impl Record {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let (segment, rest) = bytes.split_first_chunk()?;
+        let (kind, rest) = bytes.split_first()?;
+        let (segment, rest) = rest.split_first_chunk()?;
         let (offset, rest) = rest.split_first_chunk()?;
         let place = Place { segment: u64::from_be_bytes(*segment), offset: u64::from_be_bytes(*offset) };
         let (inline, rest) = rest.split_first()?;
@@ -84,7 +93,7 @@ impl Record {
         } else {
             None
         };
-        Some(Self { place, rows })
+        Some(Self { kind: *kind, place, rows })
     }
 }
 
@@ -148,7 +157,7 @@ impl Catalogue {
         row: &[u8],
         url: &[u8],
     ) -> Result<(), StoreError> {
-        self.put(changes, at(b'e', sequence), &Record::encode(place, row, url))?;
+        self.put(changes, at(b'e', sequence), &Record::encode(kind, place, row, url))?;
         let mut listed = vec![b'k', kind.number()];
         listed.extend_from_slice(&sequence.to_be_bytes());
         changes.insert(listed, Vec::new());
@@ -198,10 +207,23 @@ impl Catalogue {
         Record::parse(&plain).map(Some).ok_or_else(|| self.damaged("a record"))
     }
 
-    /// Sequence numbers of the entries of one kind, ascending.
+    /// Sequence numbers of the entries of one kind, ascending. The list itself is not sealed: it
+    /// must hold as many numbers as the sealed cursor counts, each of an entry of that kind.
     pub fn of_kind(&self, kind: Kind) -> Result<Vec<u64>, StoreError> {
+        let damaged = || self.damaged("its list of kinds");
+        let counted = self.cursor()?.and_then(|cursor| cursor.kinds.get(&kind.number()).copied()).unwrap_or(0);
         let pairs = self.scan(&[b'k', kind.number()])?;
-        pairs.iter().map(|(key, _)| number(&key[2..]).ok_or_else(|| self.damaged("its list of kinds"))).collect()
+        if pairs.len() as u64 != counted {
+            return Err(damaged());
+        }
+        let numbers: Vec<u64> =
+            pairs.iter().map(|(key, _)| number(&key[2..]).ok_or_else(damaged)).collect::<Result<_, _>>()?;
+        for sequence in &numbers {
+            if self.record(*sequence)?.is_none_or(|record| record.kind != kind.number()) {
+                return Err(damaged());
+            }
+        }
+        Ok(numbers)
     }
 
     /// Sequence number of an exhibit.

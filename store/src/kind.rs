@@ -96,6 +96,20 @@ impl Kind {
         matches!(self, Self::Init | Self::Rebuild | Self::Recovery)
     }
 
+    /// An act of a person: without that agent's signature it counts for nothing.
+    pub fn is_signed_act(self) -> bool {
+        matches!(
+            self,
+            Self::SessionOpen
+                | Self::ProfileSession
+                | Self::Read
+                | Self::Search
+                | Self::Export
+                | Self::Share
+                | Self::Erasure
+        )
+    }
+
     /// Number in the catalogue.
     pub(crate) fn number(self) -> u8 {
         self as u8

@@ -23,10 +23,11 @@ pub(crate) fn create(
     case: &str,
     name: &str,
     passphrase: &SecretString,
+    replace: bool,
     disk: &dyn Disk,
 ) -> Result<(), StoreError> {
     let path = file(layout, key, case, name);
-    if path.exists() {
+    if path.exists() && !replace {
         return Err(StoreError::ProfileExists);
     }
     let p = Zeroizing::new(keys::random::<32>()?);

@@ -285,20 +285,27 @@ impl<'a> Walker<'a> {
         if self.segment.is_none() {
             self.segment = Segment::open(self.layout, self.next.segment)?;
         }
-        let Some(segment) = &self.segment else { return Ok(None) };
-        if self.next.offset == 0 {
-            if !segment.begins_with(self.layout, self.sequence)? {
-                return Err(Fault::Broken("segment header"));
+        let segment = loop {
+            let Some(segment) = &self.segment else { return Ok(None) };
+            if self.next.offset == 0 {
+                if !segment.begins_with(self.layout, self.sequence)? {
+                    return Err(Fault::Broken("segment header"));
+                }
+                self.next.offset = SEGMENT_HEADER_BYTES;
             }
-            self.next.offset = SEGMENT_HEADER_BYTES;
-        }
-        if self.next.offset == segment.len {
+            if self.next.offset != segment.len {
+                break segment;
+            }
             // The end of this segment: the next one goes on, or nothing does.
             let Some(following) = Segment::open(self.layout, segment.index + 1)? else { return Ok(None) };
+            if segment.len == SEGMENT_HEADER_BYTES {
+                // Only the last segment may be without a frame: none is begun behind such a one.
+                self.next.offset = 0;
+                return Err(Fault::Broken("segment, which is empty although another follows it"));
+            }
             self.next = Place { segment: following.index, offset: 0 };
             self.segment = Some(following);
-            return self.step();
-        }
+        };
         let frame = Frame::read(segment, self.next.offset)?;
         if frame.entry.sequence != self.sequence {
             return Err(Fault::Broken("sequence number"));

@@ -326,14 +326,27 @@ impl Store {
         self.poisoned.get().map(String::as_str)
     }
 
-    /// Makes the key of a (case, profile).
-    pub fn create_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<(), StoreError> {
-        profiles::create(&self.layout, &self.key, case, name, passphrase, self.disk.as_ref())
+    /// Makes the key of a (case, profile). A key whose profile never came into the log (`replace`)
+    /// has sealed nothing and gives way.
+    pub fn create_profile(
+        &self,
+        case: &str,
+        name: &str,
+        passphrase: &SecretString,
+        replace: bool,
+    ) -> Result<(), StoreError> {
+        profiles::create(&self.layout, &self.key, case, name, passphrase, replace, self.disk.as_ref())
     }
 
     /// Opens the key of a (case, profile).
     pub fn unlock_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
         profiles::unlock(&self.layout, &self.key, case, name, passphrase)
+    }
+
+    /// The key under which a mandate's own account of requests and bytes is kept: any profile's
+    /// session under the mandate draws on it.
+    pub fn mandate_key(&self, mandate: &[u8; 32]) -> ProfileKey {
+        ProfileKey::new(&self.key.subkey(&format!("mandate/{}", HEXLOWER.encode(mandate))))
     }
 
     /// One area of a profile's run state.
@@ -373,6 +386,9 @@ impl Store {
     pub fn exhibit_age(&self, number: u64) -> Result<Box<dyn Read + Send>, StoreError> {
         let sequence = self.catalogue.exhibit(number)?.ok_or(StoreError::NoSuchExhibit { number })?;
         let (segment, frame) = self.frame(sequence, &self.record(sequence)?)?;
+        if frame.entry.exhibit != Some(number) {
+            return Err(self.catalogue.damaged("its list of exhibits"));
+        }
         Ok(Box::new(frame.exhibit(&segment)?))
     }
 

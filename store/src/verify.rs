@@ -225,6 +225,11 @@ impl<'a> Check<'a> {
         if sequence == 0 {
             self.entry_0(frame)?;
         }
+        for name in inside::SIGNED_ACT.iter().filter(|_| frame.entry.kind.is_signed_act()) {
+            if !frame.entry.commitments.iter().any(|(committed, _)| committed == name) {
+                self.report.problem(Some(sequence), format!("an act of kind {} without its {name}", frame.entry.kind));
+            }
+        }
         if matches!(frame.entry.kind, crate::kind::Kind::Witness | crate::kind::Kind::Timestamp) {
             self.report.unwitnessed_since = None;
         } else {
@@ -260,6 +265,9 @@ impl<'a> Check<'a> {
         self.report.root = self.tree.root();
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
+        if head.size == 0 {
+            self.report.problem(None, "the signed head covers nothing, not even entry 0");
+        }
         if self.report.entries < head.size {
             let found = self.report.entries;
             self.report.problem(None, format!("the signed head covers {} entries, {found} were found", head.size));

@@ -120,7 +120,8 @@ fn new(args: NewArgs) -> Result<u8, Problem> {
         return Err(Problem::input("the case has a profile of this name already"));
     }
     let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, true)?;
-    store.create_profile(mandate.case(), profile.name(), &passphrase)?;
+    // No entry names the profile: a key that lies there was left by a stop before its entry.
+    store.create_profile(mandate.case(), profile.name(), &passphrase, true)?;
     let row = ProfileRow { name: profile.name().to_owned(), case: mandate.case().to_owned(), document: text };
     let receipt = store.append(Draft {
         kind: Kind::ProfileCreated,

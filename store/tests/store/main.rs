@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod faults;
+mod forged;
 mod group;
 mod kit;
 mod round_trip;
