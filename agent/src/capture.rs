@@ -248,16 +248,19 @@ async fn requisites(
     page: &Page,
 ) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut queue: Vec<(Requisite, u8)> = page.requisites.iter().cloned().map(|r| (r, 0)).collect();
+    // Each with its depth of imports and the document that asks for it: the page or a stylesheet.
+    let own = &page_exchange.url;
+    let mut queue: Vec<(Requisite, u8, TargetUrl)> =
+        page.requisites.iter().cloned().map(|requisite| (requisite, 0, own.clone())).collect();
     let most = usize::from(session.workstation.fetch.requisites);
     let mut asked = std::collections::HashSet::new();
     let mut next = 0;
     while next < queue.len() {
-        let wave: Vec<(Requisite, u8)> =
-            queue[next..].iter().filter(|(r, _)| asked.insert(r.url.clone())).cloned().collect();
+        let wave: Vec<(Requisite, u8, TargetUrl)> =
+            queue[next..].iter().filter(|(r, ..)| asked.insert(r.url.clone())).cloned().collect();
         next = queue.len();
         let mut running = Vec::new();
-        for (requisite, depth) in wave {
+        for (requisite, depth, from) in wave {
             if let Some(elsewhere) = originals.requisite(&requisite.url) {
                 gathered.facts.push((
                     "requisite-in-session".into(),
@@ -283,8 +286,8 @@ async fn requisites(
                 url: requisite.url.clone(),
                 element: element(requisite.class),
                 depth: 0,
-                via: Via::Requisite { from_secure: page_exchange.url.is_secure() },
-                referer: Some(page_exchange.url.clone()),
+                via: Via::Requisite { from_secure: own.is_secure() },
+                referer: Some(from),
                 crossed: false,
             };
             running.push((
@@ -301,7 +304,8 @@ async fn requisites(
                 Ok(Ok(exchange)) => {
                     if requisite.class == RequisiteClass::Stylesheet && depth < IMPORT_DEPTH {
                         let sheet = vigie_parse::stylesheet(&document(&exchange));
-                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1)));
+                        let from = exchange.url.clone();
+                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1, from.clone())));
                     }
                     gathered.take(exchange, &requisite);
                 }

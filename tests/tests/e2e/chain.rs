@@ -146,9 +146,9 @@ fn exact_requests(world: &World) -> CaseResult {
         "GET /offer/3 HTTP/1.1\r\nHost: {onion}\r\n\
          User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0\r\n\
          Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
-         Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\
+         Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\
          Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\
-         Sec-Fetch-Site: none\r\nPriority: u=0, i\r\n\r\n"
+         Sec-Fetch-Site: none\r\nSec-Fetch-User: ?1\r\nPriority: u=0, i\r\n\r\n"
     );
     let heads = world.sites.market_a.journal.heads();
     ensure!(heads.iter().any(|seen| seen == head.as_bytes()), "no such head came: {head}");
