@@ -1,7 +1,6 @@
 //! Keys: the workstation key W, its subkeys, and a profile's key P. Random keys; passphrases
 //! only wrap them (age, scrypt), so that a passphrase can change without touching evidence.
 
-use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,15 +10,13 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use secrecy::SecretString;
 use sha2::Sha256;
+use vigie_log::wrapped::{self, WrapError};
+pub(crate) use vigie_log::wrapped::{SCRYPT_LOG_N, SCRYPT_LOG_N_MAX};
 use zeroize::Zeroizing;
 
 use crate::error::{StoreError, Trying};
 use crate::files::Layout;
 
-/// scrypt work factor when none is chosen: N = 2^18, 256 MiB, about a second.
-pub(crate) const SCRYPT_LOG_N: u8 = 18;
-/// Largest work factor accepted from a key file: more is an attack on memory, not a passphrase.
-pub(crate) const SCRYPT_LOG_N_MAX: u8 = 22;
 /// Bytes that sealing adds: nonce and tag.
 pub(crate) const SEAL_BYTES: usize = 40;
 const NONCE_BYTES: usize = 24;
@@ -170,59 +167,26 @@ pub(crate) fn tag(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
 
 /// An age file (scrypt recipient) that holds the 32 bytes of a key.
 pub(crate) fn wrap(key: &[u8; 32], passphrase: &SecretString, log_n: u8) -> Result<Vec<u8>, StoreError> {
-    if !(1..=SCRYPT_LOG_N_MAX).contains(&log_n) {
-        return Err(StoreError::invalid(format!("scrypt work factor {log_n}: 1 to {SCRYPT_LOG_N_MAX}")));
-    }
-    let mut recipient = age::scrypt::Recipient::new(passphrase.clone());
-    recipient.set_work_factor(log_n);
-    let sealing = |why: String| StoreError::Sealing { why };
-    let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))
-        .map_err(|e| sealing(e.to_string()))?;
-    let mut out = Vec::new();
-    let mut writer = encryptor.wrap_output(&mut out).map_err(|e| sealing(e.to_string()))?;
-    writer.write_all(key).map_err(|e| sealing(e.to_string()))?;
-    writer.finish().map_err(|e| sealing(e.to_string()))?;
-    Ok(out)
+    wrapped::wrap(key, passphrase, log_n).map_err(wrapping)
 }
 
 /// Opens what [`wrap`] made.
 pub(crate) fn unwrap(wrapped: &[u8], passphrase: &SecretString) -> Result<Zeroizing<[u8; 32]>, StoreError> {
-    let damaged = || StoreError::damaged("a key file is not a passphrase-wrapped age file of 32 bytes");
-    let decryptor = age::Decryptor::new(wrapped).map_err(|_| damaged())?;
-    if !decryptor.is_scrypt() {
-        return Err(damaged());
-    }
-    let mut identity = age::scrypt::Identity::new(passphrase.clone());
-    identity.set_max_work_factor(SCRYPT_LOG_N_MAX);
-    let mut plain = match decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)) {
-        Ok(plain) => plain,
-        Err(age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed) => {
-            return Err(StoreError::WrongPassphrase);
-        }
-        Err(_) => return Err(damaged()),
-    };
-    let mut key = Zeroizing::new([0; 32]);
-    plain.read_exact(&mut *key).map_err(|_| damaged())?;
-    match plain.read(&mut [0]) {
-        Ok(0) => Ok(key),
-        _ => Err(damaged()),
+    wrapped::open(wrapped, passphrase).map_err(wrapping)
+}
+
+fn wrapping(error: WrapError) -> StoreError {
+    match error {
+        WrapError::WorkFactor(_) => StoreError::invalid(error.to_string()),
+        WrapError::Sealing(why) => StoreError::Sealing { why },
+        WrapError::WrongPassphrase => StoreError::WrongPassphrase,
+        WrapError::Damaged => StoreError::damaged(error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wrapped_key_opens_with_its_passphrase_alone() {
-        let right = SecretString::from("right");
-        let wrapped = wrap(&[7; 32], &right, 2).expect("wraps");
-        assert_eq!(*unwrap(&wrapped, &right).expect("opens"), [7; 32]);
-        let wrong = unwrap(&wrapped, &SecretString::from("wrong"));
-        assert!(matches!(wrong, Err(StoreError::WrongPassphrase)));
-        assert!(unwrap(&wrapped[..wrapped.len() - 1], &right).is_err());
-        assert!(wrap(&[7; 32], &right, 0).is_err());
-    }
 
     #[test]
     fn sealed_bytes_open_under_their_label_alone() {

@@ -5,7 +5,6 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod catalogue;
-pub mod checkpoint;
 pub mod clock;
 mod commit;
 pub mod disk;
@@ -19,7 +18,6 @@ mod kind;
 mod ledger;
 mod local;
 mod lock;
-pub mod log;
 mod profiles;
 mod reader;
 mod recipient;
@@ -30,6 +28,8 @@ pub mod spool;
 mod state;
 mod store;
 mod verify;
+
+pub use vigie_log::{checkpoint, tree as log};
 
 pub use draft::{Commitment, Draft, Private, Receipt};
 pub use entry::{Blob, Entry};

@@ -137,6 +137,102 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root:
     last == 0 && hash == *root
 }
 
+/// The consistency proof between the trees of `old_size` and `size` leaves (RFC 6962 section
+/// 2.1.2): that the first is a beginning of the second. `node` gives the hash of a complete
+/// subtree. Empty from the empty tree, which every tree goes on from, and between equal sizes;
+/// `None` when the old tree is the larger.
+pub fn consistency_proof<E>(
+    old_size: u64,
+    size: u64,
+    node: &mut impl FnMut(u8, u64) -> Result<Hash, E>,
+) -> Result<Option<Vec<Hash>>, E> {
+    if old_size > size {
+        return Ok(None);
+    }
+    let mut path = Vec::new();
+    if old_size > 0 {
+        let (mut start, mut end) = (0, size);
+        while old_size != end {
+            let middle = start + split(end - start);
+            if old_size <= middle {
+                path.push(range_hash(middle, end, node)?);
+                end = middle;
+            } else {
+                path.push(range_hash(start, middle, node)?);
+                start = middle;
+            }
+        }
+        // What the walk ends at is a subtree of both; the old root itself needs no naming.
+        if start > 0 {
+            path.push(range_hash(start, end, node)?);
+        }
+    }
+    path.reverse();
+    Ok(Some(path))
+}
+
+/// Checks a consistency proof (RFC 9162 section 2.1.4.2): the tree of `size` leaves with `root`
+/// goes on from the tree of `old_size` leaves with `old_root`.
+pub fn verify_consistency(old_size: u64, old_root: &Hash, size: u64, root: &Hash, path: &[Hash]) -> bool {
+    if old_size > size {
+        return false;
+    }
+    if old_size == 0 {
+        return path.is_empty() && *old_root == Tree::default().root();
+    }
+    if old_size == size {
+        return path.is_empty() && old_root == root;
+    }
+    let (mut at, mut last) = (old_size - 1, size - 1);
+    while at & 1 == 1 {
+        at >>= 1;
+        last >>= 1;
+    }
+    // A complete old tree is itself the first subtree of both.
+    let (first, rest) = match path.split_first() {
+        Some(_) if old_size.is_power_of_two() => (old_root, path),
+        Some((first, rest)) => (first, rest),
+        None => return false,
+    };
+    let (mut old, mut new) = (*first, *first);
+    for sibling in rest {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            old = node_hash(sibling, &old);
+            new = node_hash(sibling, &new);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            new = node_hash(&new, sibling);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    last == 0 && old == *old_root && new == *root
+}
+
+/// Hash of a complete subtree over leaves held in memory: what `node` must give for the proofs
+/// above. `None` when the subtree is not complete.
+pub fn subtree(leaves: &[Hash], level: u8, index: u64) -> Option<Hash> {
+    let len = 1u64.checked_shl(level.into())?;
+    let start = index.checked_mul(len)?;
+    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(start.checked_add(len)?).ok()?);
+    Some(root_of(leaves.get(start..end)?))
+}
+
+/// Root of the tree over some leaves.
+pub fn root_of(leaves: &[Hash]) -> Hash {
+    let mut tree = Tree::default();
+    for leaf in leaves {
+        tree.append(*leaf);
+    }
+    tree.root()
+}
+
 /// Largest power of two smaller than `len` (which is at least 2).
 fn split(len: u64) -> u64 {
     1 << (63 - (len - 1).leading_zeros())

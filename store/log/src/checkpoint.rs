@@ -1,13 +1,11 @@
 //! The signed head of the log: a C2SP tlog-checkpoint, which is a C2SP signed-note.
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use sha2::{Digest, Sha256};
 
-use crate::log::Hash;
+use crate::note::{self, ED25519, Note};
+use crate::tree::Hash;
 
-/// Signature type of Ed25519 in a signed note (C2SP signed-note).
-const ED25519: u8 = 0x01;
 /// Largest checkpoint read, in bytes.
 pub const CHECKPOINT_BYTES: usize = 64 * 1024;
 
@@ -25,7 +23,7 @@ pub struct Checkpoint {
 /// Text that is not a checkpoint signed by the log's key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a checkpoint signed by this log: {0}")]
-pub struct CheckpointError(&'static str);
+pub struct CheckpointError(pub(crate) &'static str);
 
 impl Checkpoint {
     /// The text that is signed: three lines, each ended by LF.
@@ -37,44 +35,41 @@ impl Checkpoint {
     pub fn sign(&self, key: &SigningKey) -> String {
         let body = self.body();
         let verifier = Verifier { name: self.origin.clone(), key: key.verifying_key() };
-        let mut signed = verifier.key_id().to_vec();
-        signed.extend_from_slice(&key.sign(body.as_bytes()).to_bytes());
-        format!("{body}\n\u{2014} {} {}\n", self.origin, BASE64.encode(&signed))
+        let signature = key.sign(body.as_bytes()).to_bytes();
+        format!("{body}\n{}", note::line(&self.origin, verifier.key_id(), &signature))
     }
 
     /// Reads a signed note and checks the log's signature. Other signature lines (cosignatures
     /// of witnesses) are let through unread; a second line under the log's own key is refused.
     pub fn open(text: &str, verifier: &Verifier) -> Result<Self, CheckpointError> {
-        if text.len() > CHECKPOINT_BYTES {
-            return Err(CheckpointError("longer than 64 KiB"));
-        }
-        let (body, signatures) =
-            text.split_once("\n\n").ok_or(CheckpointError("no blank line before the signatures"))?;
-        let signatures = signatures.strip_suffix('\n').ok_or(CheckpointError("the last line has no end"))?;
-        let body = format!("{body}\n");
-        let mut found = false;
-        for line in signatures.split('\n') {
-            let line = line.strip_prefix("\u{2014} ").ok_or(CheckpointError("a signature line without its dash"))?;
-            let (name, packed) = line.split_once(' ').ok_or(CheckpointError("a signature line without a signature"))?;
-            let signed = BASE64.decode(packed.as_bytes()).map_err(|_| CheckpointError("a signature is not base64"))?;
-            if name != verifier.name || signed.get(..4) != Some(&verifier.key_id()) {
+        Self::open_note(&parse(text)?, verifier).map(|(checkpoint, _)| checkpoint)
+    }
+
+    /// As [`Self::open`]; also gives the log's own signature line.
+    pub(crate) fn open_note<'a>(note: &Note<'a>, verifier: &Verifier) -> Result<(Self, &'a str), CheckpointError> {
+        let mut found = None;
+        for line in &note.lines {
+            if line.name != verifier.name || line.key_id != verifier.key_id() {
                 continue;
             }
-            let signature = signed.get(4..).and_then(|bytes| Signature::from_slice(bytes).ok());
-            let signature = signature.ok_or(CheckpointError("a signature is not of 64 bytes"))?;
-            if found {
+            let signature = Signature::from_slice(&line.signature);
+            let signature = signature.map_err(|_| CheckpointError("a signature is not of 64 bytes"))?;
+            if found.is_some() {
                 return Err(CheckpointError("two signatures of the log"));
             }
             verifier
                 .key
-                .verify_strict(body.as_bytes(), &signature)
+                .verify_strict(note.text.as_bytes(), &signature)
                 .map_err(|_| CheckpointError("the signature does not match"))?;
-            found = true;
+            found = Some(line.line);
         }
-        if !found {
-            return Err(CheckpointError("no signature of the log's key"));
-        }
-        Self::parse(&body, verifier)
+        let found = found.ok_or(CheckpointError("no signature of the log's key"))?;
+        Ok((Self::parse(note.text, verifier)?, found))
+    }
+
+    /// The origin that a note names, whoever signed it: for choosing the key to check it with.
+    pub fn claimed_origin(text: &str) -> Option<&str> {
+        text.split_once('\n').map(|(origin, _)| origin).filter(|origin| is_origin(origin))
     }
 
     fn parse(body: &str, verifier: &Verifier) -> Result<Self, CheckpointError> {
@@ -120,37 +115,32 @@ impl Verifier {
 
     /// SHA-256(name || LF || 0x01 || key), first four bytes.
     pub fn key_id(&self) -> [u8; 4] {
-        let mut hash = Sha256::new();
-        hash.update(self.name.as_bytes());
-        hash.update([b'\n', ED25519]);
-        hash.update(self.key.as_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        [digest[0], digest[1], digest[2], digest[3]]
+        note::key_id(&self.name, ED25519, &self.key)
     }
 
     /// Reads `name+hash+base64`, one line without its end.
     pub fn parse(text: &str) -> Option<Self> {
-        let (name, rest) = text.split_once('+')?;
-        let (_, packed) = rest.split_once('+')?;
-        let bytes = BASE64.decode(packed.as_bytes()).ok()?;
-        let (kind, key) = bytes.split_first()?;
-        let key = VerifyingKey::from_bytes(key.try_into().ok()?).ok()?;
-        let verifier = Self { name: name.to_owned(), key };
-        (*kind == ED25519 && is_origin(name) && verifier.to_string() == text).then_some(verifier)
+        note::parse_vkey(text, ED25519).map(|(name, key)| Self::new(name, key))
     }
 }
 
 impl std::fmt::Display for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut packed = vec![ED25519];
-        packed.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.key_id()), BASE64.encode(&packed))
+        f.write_str(&note::vkey(&self.name, ED25519, &self.key))
     }
+}
+
+/// Takes a note of bounded length apart.
+pub(crate) fn parse(text: &str) -> Result<Note<'_>, CheckpointError> {
+    if text.len() > CHECKPOINT_BYTES {
+        return Err(CheckpointError("longer than 64 KiB"));
+    }
+    Note::parse(text).map_err(CheckpointError)
 }
 
 /// A name that a signed note can carry: 1 to 255 printable ASCII characters, no space, no `+`.
 pub fn is_origin(name: &str) -> bool {
-    (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'+')
+    note::is_name(name)
 }
 
 #[cfg(test)]
