@@ -5,10 +5,12 @@ mod init;
 mod log;
 mod mandate;
 mod profile;
+mod proof;
 mod run;
 mod show;
 mod status;
 mod verify;
+mod witness;
 
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -75,12 +77,15 @@ enum Command {
     /// Take out one exhibit.
     #[command(subcommand)]
     Exhibit(exhibit::ExhibitCommand),
-    /// Show the log.
+    /// Show the log; prove that an entry is in it.
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
+    /// Have the log's head cosigned by a witness, without a network.
+    #[command(subcommand)]
+    Witness(witness::WitnessCommand),
     /// Print shell completions.
     Completions {
         /// Shell.
@@ -141,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
         Command::Verify(args) => verify::verify(args),
+        Command::Witness(command) => witness::witness(command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
             Ok(exit::OK)
@@ -224,6 +230,7 @@ impl From<StoreError> for Problem {
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
             StoreError::ClockBehind { .. } => exit::REFUSED,
+            StoreError::NotTaken { .. } => exit::INPUT,
             _ => exit::FAILED,
         };
         Problem::new(code, error.to_string())

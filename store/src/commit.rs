@@ -30,7 +30,7 @@ use crate::disk::Disk;
 use crate::draft::{Prepared, Receipt};
 use crate::entry::{Blob, ENTRY_BYTES, Entry};
 use crate::error::{StoreError, Trying};
-use crate::files::Layout;
+use crate::files::{Layout, replace};
 use crate::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, PART_BYTES, Sum, digest};
 use crate::keys::SEAL_BYTES;
 use crate::ledger::{Ledger, Taken};
@@ -378,20 +378,7 @@ impl Writer {
 
 /// Puts a signed head in place of the last one.
 pub(crate) fn write_head(layout: &Layout, disk: &dyn Disk, text: &str) -> Result<(), StoreError> {
-    let part = layout.checkpoint_part();
-    let trying = || format!("writing {}", layout.checkpoint().display());
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).trying(trying),
-        _ => {}
-    }
-    let write = |path: &Path| {
-        let file = disk.create(path)?;
-        disk.write_at(&file, text.as_bytes(), 0)?;
-        disk.sync(&file)?;
-        disk.rename(path, &layout.checkpoint())?;
-        disk.sync_folder(&layout.dir)
-    };
-    write(&part).trying(trying)
+    replace(&layout.checkpoint(), text.as_bytes(), disk)
 }
 
 struct Parts {

@@ -118,6 +118,35 @@ pub enum StoreError {
         /// Size in the catalogue.
         committed: u64,
     },
+    /// A witness cosigned a larger log than this one.
+    #[error(
+        "ALARM: the log covers {signed} entries, but {cosigned} were cosigned ({whence}): entries were taken away, or an older store was put back; do not go on, keep the disk as it is"
+    )]
+    TakenAway {
+        /// Size of the signed head.
+        signed: u64,
+        /// Size that was cosigned.
+        cosigned: u64,
+        /// Where that is to be read.
+        whence: String,
+    },
+    /// The log at a size is not the one that was cosigned at that size.
+    #[error(
+        "ALARM: the first {size} entries are not those that were cosigned ({whence}): the log was rewritten; do not go on, keep the disk as it is"
+    )]
+    Rewritten {
+        /// Size that was cosigned.
+        size: u64,
+        /// Where that is to be read.
+        whence: String,
+    },
+    /// What was to be taken in from a witness, or held against the log, is not what it must be.
+    /// Nothing was changed.
+    #[error("{what}; nothing was changed")]
+    NotTaken {
+        /// Why.
+        what: String,
+    },
     /// The catalogue (sled) failed; evidence is not touched by that.
     #[error("the catalogue cannot be read ({why}); open the store again: it is rebuilt from the segments")]
     Catalogue {
@@ -135,7 +164,14 @@ pub enum StoreError {
 impl StoreError {
     /// The store is not what was signed: missing, altered or put back.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::RolledBack { .. })
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Missing { .. }
+                | Self::RolledBack { .. }
+                | Self::TakenAway { .. }
+                | Self::Rewritten { .. }
+        )
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

@@ -119,6 +119,10 @@ impl Layout {
     pub fn recovery_pending(&self) -> PathBuf {
         self.dir.join("recovery.pending")
     }
+    /// Keys of witnesses and the heads they cosigned; made with the first of them.
+    pub fn witness(&self) -> PathBuf {
+        self.dir.join("witness")
+    }
     pub fn wrapped_key(&self) -> PathBuf {
         self.dir.join("key.age")
     }
@@ -210,6 +214,24 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<()
     let file = disk.create(path).trying(trying)?;
     disk.write_at(&file, bytes, 0).trying(trying)?;
     disk.sync(&file).trying(trying)
+}
+
+/// Puts a file in place of another, or of none, in one step: `NAME.part`, synced, then renamed.
+pub(crate) fn replace(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<(), StoreError> {
+    let trying = || format!("writing {}", path.display());
+    let part = path.with_added_extension("part");
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).trying(trying),
+        _ => {}
+    }
+    let write = || {
+        let file = disk.create(&part)?;
+        disk.write_at(&file, bytes, 0)?;
+        disk.sync(&file)?;
+        disk.rename(&part, path)?;
+        disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
+    };
+    write().trying(trying)
 }
 
 pub(crate) fn read_small(path: &Path) -> Result<Vec<u8>, StoreError> {

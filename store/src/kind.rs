@@ -33,7 +33,7 @@ pub enum Kind {
     Export,
     /// Findings were shared with a partner.
     Share,
-    /// A witness cosigned a checkpoint.
+    /// A witness was trusted, or its cosignature taken in; written by the store.
     Witness,
     /// A time stamp on a checkpoint was taken in.
     Timestamp,
@@ -93,7 +93,7 @@ impl Kind {
 
     /// Only the store itself writes this kind.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(self, Self::Init | Self::Rebuild | Self::Recovery)
+        matches!(self, Self::Init | Self::Witness | Self::Rebuild | Self::Recovery)
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.

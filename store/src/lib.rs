@@ -28,7 +28,11 @@ pub mod spool;
 mod state;
 mod store;
 mod verify;
+mod witness;
 
+pub use vigie_log::cosignature::{Cosignature, WitnessKey};
+pub use vigie_log::proof::{Proof, ProofError};
+pub use vigie_log::request::AddCheckpoint;
 pub use vigie_log::{checkpoint, tree as log};
 
 pub use draft::{Commitment, Draft, Private, Receipt};
@@ -38,8 +42,11 @@ pub use keys::{ProfileKey, WorkstationKey, unlock_key};
 pub use kind::Kind;
 pub use lock::is_locked;
 pub use reader::Reader;
+pub use reader::Witnessed;
 pub use recipient::Recipient;
 pub use seal::{SealedExhibit, Sealer};
 pub use state::{STATE_VALUE_BYTES, State, StateOp};
+pub use store::Imported;
 pub use store::{NewStore, Settings, Store, StoreEvents};
-pub use verify::{Problem, Progress, VerifyOptions, VerifyReport, verify};
+pub use verify::{KnownHead, Problem, Progress, VerifyOptions, VerifyReport, verify};
+pub use witness::{CosignedHead, cosigned_at};

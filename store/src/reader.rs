@@ -1,9 +1,13 @@
 //! Reading beside a writer: segments and signed head alone, without lock and without key. What
 //! the head covers never changes, so nothing here can see a half-written frame.
 
+mod export;
+
 use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
+
+use jiff::Timestamp;
 
 use crate::catalogue::Place;
 use crate::checkpoint::{Checkpoint, Verifier};
@@ -13,8 +17,11 @@ use crate::files::{Layout, read_small};
 use crate::keys::WorkstationKey;
 use crate::kind::Kind;
 use crate::local::LocalCipher;
-use crate::log::{self, Hash, Tree};
+use crate::log::{self, Hash};
 use crate::segment::{Fault, Frame, Segment, Walker};
+use crate::witness::Bound;
+
+pub use export::Witnessed;
 
 /// A view of a store as of the moment it was opened.
 pub struct Reader {
@@ -27,10 +34,13 @@ pub struct Reader {
 }
 
 /// Places of all frames, found on the first look-up.
+#[derive(Default)]
 struct Index {
     places: Vec<Place>,
     leaves: Vec<Hash>,
+    times: Vec<Timestamp>,
     exhibits: Vec<u64>,
+    witnesses: Bound,
 }
 
 impl Reader {
@@ -127,21 +137,6 @@ impl Reader {
         Ok(rows)
     }
 
-    /// The audit path of an entry under the signed head (RFC 6962 section 2.1.1).
-    pub fn inclusion_proof(&self, sequence: u64) -> Result<Vec<Hash>, StoreError> {
-        let leaves = &self.index()?.leaves;
-        let mut node = |level: u8, index: u64| {
-            // A complete subtree is a small tree of its own.
-            let mut tree = Tree::default();
-            let first = (index << level) as usize;
-            for leaf in leaves.get(first..first + (1 << level)).unwrap_or_default() {
-                tree.append(*leaf);
-            }
-            Ok::<_, StoreError>(tree.root())
-        };
-        log::inclusion_proof(sequence, self.head.size, &mut node)?.ok_or(StoreError::NoSuchEntry { sequence })
-    }
-
     fn row_with(&self, sequence: u64, local: &LocalCipher) -> Result<Vec<u8>, StoreError> {
         let (segment, frame) = self.frame(sequence)?;
         let sealed = frame.local(&segment)?;
@@ -164,13 +159,15 @@ impl Reader {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let mut index = Index { places: Vec::new(), leaves: Vec::new(), exhibits: Vec::new() };
+        let mut index = Index::default();
         let mut entries = self.entries()?;
         while let Some(frame) = entries.frame() {
             let frame = frame?;
             if frame.entry.exhibit.is_some() {
                 index.exhibits.push(frame.entry.sequence);
             }
+            index.witnesses.take(&frame.entry);
+            index.times.push(frame.entry.stamp.wall);
             index.places.push(frame.place);
             index.leaves.push(log::leaf_hash(&frame.entry_bytes));
         }

@@ -1,5 +1,7 @@
 //! A store that is open for writing.
 
+mod witness;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
@@ -29,6 +31,8 @@ use crate::profiles;
 use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
 use crate::state::{State, StateOp};
+
+pub use witness::Imported;
 
 /// A segment is closed before it grows beyond this many bytes (a single frame may).
 const SEGMENT_BYTES: u64 = 1 << 30;
@@ -199,6 +203,11 @@ impl Store {
             check_bound(&layout, &allowed_signers)?;
         }
         let Recovered { catalogue, ledger, changes, adopted, torn_bytes, rebuilt } = recovered;
+        // What a witness has seen of this log must still be in it.
+        let seen = crate::witness::signed_heads(&crate::witness::files(&layout)?, &verifier);
+        crate::witness::hold(&seen, head.size, |size| {
+            Ok(Tree::restore(size, |level, index| catalogue.node(level, index))?.root())
+        })?;
         let catalogue = Arc::new(catalogue);
         let poisoned = Arc::new(OnceLock::new());
         let writer = Writer {

@@ -1,12 +1,14 @@
 //! Checking a store: without any key its structure, hashes, chain, log and signatures; with the
 //! workstation key also what it sealed; with a recipient's identity every digest inside.
 
+mod heads;
 mod inside;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use vigie_log::cosignature::WitnessKey;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::StoreError;
@@ -17,6 +19,10 @@ use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
 use crate::store::{bound, signing_key, unbound};
+use crate::witness::CosignedHead;
+
+use heads::Heads;
+pub use heads::KnownHead;
 
 /// Most problems kept in a report; more are counted.
 const PROBLEMS: usize = 1000;
@@ -28,6 +34,10 @@ pub struct VerifyOptions {
     pub key: Option<WorkstationKey>,
     /// Open exhibits and private parts.
     pub identities: Vec<Box<dyn age::Identity>>,
+    /// Checkpoints of this log that were kept elsewhere: it must go on from each.
+    pub heads: Vec<KnownHead>,
+    /// The only witnesses that count; none for those that the log itself trusts.
+    pub witnesses: Vec<WitnessKey>,
 }
 
 /// Hears how far a check has come.
@@ -81,7 +91,11 @@ pub struct VerifyReport {
     pub problems: Vec<Problem>,
     /// What a reader should know, without being wrong.
     pub notes: Vec<String>,
-    /// Time of the first entry that no witness or time stamp vouches for.
+    /// The largest head of this log that a witness cosigned.
+    pub witnessed: Option<CosignedHead>,
+    /// Entries after it.
+    pub unwitnessed: u64,
+    /// Time of the first of them.
     pub unwitnessed_since: Option<Timestamp>,
     /// Problems beyond those listed.
     pub further_problems: u64,
@@ -109,11 +123,13 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
     if let Some(key) = &options.key {
         signing_key(&layout, key)?;
     }
+    let heads = Heads::read(&layout, &options)?;
     let local = options.key.as_ref().map(|key| LocalCipher::new(key, &layout.facts));
     let mut check = Check {
         layout: &layout,
         local,
         identities: options.identities,
+        heads,
         tree: Tree::default(),
         last: None,
         buffer: Vec::new(),
@@ -129,6 +145,7 @@ struct Check<'a> {
     layout: &'a Layout,
     local: Option<LocalCipher>,
     identities: Vec<Box<dyn age::Identity>>,
+    heads: Heads,
     tree: Tree,
     last: Option<Timestamp>,
     buffer: Vec<u8>,
@@ -164,6 +181,7 @@ impl<'a> Check<'a> {
     fn walk(&mut self, head: Option<&Checkpoint>, progress: &dyn Progress, total: u64) -> Result<(), StoreError> {
         let size = head.map_or(u64::MAX, |head| head.size);
         let mut walker = Walker::new(self.layout);
+        self.hold(0);
         while walker.sequence < size {
             match walker.step() {
                 Ok(Some(frame)) => {
@@ -230,11 +248,7 @@ impl<'a> Check<'a> {
                 self.report.problem(Some(sequence), format!("an act of kind {} without its {name}", frame.entry.kind));
             }
         }
-        if matches!(frame.entry.kind, crate::kind::Kind::Witness | crate::kind::Kind::Timestamp) {
-            self.report.unwitnessed_since = None;
-        } else {
-            self.report.unwitnessed_since.get_or_insert(frame.entry.stamp.wall);
-        }
+        self.passed(frame);
         self.report.exhibits += u64::from(frame.entry.exhibit.is_some());
         let damaged = frame.damaged_parts(segment, &mut self.buffer)?;
         for part in &damaged {
@@ -281,9 +295,7 @@ impl<'a> Check<'a> {
                 "{beyond} bytes lie beyond the signed head: a session is writing, or one stopped in mid-write and the next opening recovers them"
             ));
         }
-        if let Some(since) = self.report.unwitnessed_since {
-            self.report.notes.push(format!("unwitnessed since {since}: keep the checkpoint elsewhere"));
-        }
+        self.witnessed();
         if !self.identities.is_empty() && self.report.opened < self.report.exhibits {
             let closed = self.report.exhibits - self.report.opened;
             self.report.notes.push(format!("{closed} exhibits were not opened by the identities given"));

@@ -1,4 +1,4 @@
-//! `vigie exhibits`, `vigie exhibit get`.
+//! `vigie exhibits`, `vigie exhibit get`, `vigie exhibit proof`.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use vigie_store::{Commitment, Draft, Kind, Private, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::rows::{ExhibitRow, MandateRow, ReadRow, SignedAct};
 use crate::{mandates, record};
@@ -89,6 +89,8 @@ pub enum ExhibitCommand {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age"
     )]
     Get(GetArgs),
+    /// Prove that an exhibit is in the log.
+    Proof(proof::ExhibitProofArgs),
 }
 
 #[derive(Args)]
@@ -112,7 +114,10 @@ pub struct GetArgs {
 }
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
-    let ExhibitCommand::Get(args) = command;
+    let args = match command {
+        ExhibitCommand::Get(args) => args,
+        ExhibitCommand::Proof(args) => return proof::exhibit_proof(args),
+    };
     if args.purpose.trim().is_empty() {
         return Err(Problem::input("a read needs a purpose: say why with --purpose TEXT"));
     }

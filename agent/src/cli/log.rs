@@ -1,18 +1,31 @@
 //! `vigie log`, `vigie checkpoint`.
 
-use clap::Args;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_store::{Kind, Reader};
 
-use super::{OpenArgs, StoreArgs, key, show};
+use super::{OpenArgs, StoreArgs, key, proof, show};
 use crate::error::{Problem, exit};
 
-/// Show the log.
+/// Show the log; prove that an entry is in it.
 #[derive(Args)]
-#[command(after_help = "Example:\n  vigie log --store store --last 20\n  vigie log --store store --json --rows")]
+#[command(
+    after_help = "Example:\n  vigie log --store store --last 20\n  vigie log --store store --json --rows\n  vigie log proof 12 --to 12.tlog-proof --entry-to 12.entry --store store",
+    args_conflicts_with_subcommands = true
+)]
 pub struct LogArgs {
-    #[command(flatten)]
-    open: OpenArgs,
+    #[command(subcommand)]
+    command: Option<LogCommand>,
+    /// The store's directory.
+    #[arg(long, value_name = "DIR", env = "VIGIE_STORE")]
+    store: Option<PathBuf>,
+    /// Read the store's passphrase from this file descriptor (else: key ring, systemd credential
+    /// `vigie.store`, prompt).
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<RawFd>,
     /// Only the newest N entries.
     #[arg(long, value_name = "N")]
     last: Option<u64>,
@@ -25,6 +38,14 @@ pub struct LogArgs {
     /// As JSON.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum LogCommand {
+    /// Prove that an entry is in the log, or check such a proof.
+    Proof(proof::ProofArgs),
+    /// Write the log as tiles that any client of tiled logs reads.
+    Tiles(proof::TilesArgs),
 }
 
 #[derive(Serialize)]
@@ -40,14 +61,21 @@ struct Listed {
 }
 
 pub fn log(args: LogArgs) -> Result<u8, Problem> {
+    match args.command {
+        Some(LogCommand::Proof(args)) => return proof::proof(args),
+        Some(LogCommand::Tiles(args)) => return proof::tiles(args),
+        None => {}
+    }
+    let at = StoreArgs { store: proof::store(args.store.as_deref())? };
+    let open = OpenArgs { at, passphrase_fd: args.passphrase_fd };
     let wanted = match &args.kind {
         Some(name) => {
             Some(Kind::from_name(name).ok_or_else(|| Problem::input(format!("{name:?} is not a kind of entry")))?)
         }
         None => None,
     };
-    let key = if args.rows { Some(key(&args.open)?) } else { None };
-    let reader = Reader::open(&args.open.at.store)?;
+    let key = if args.rows { Some(key(&open)?) } else { None };
+    let reader = Reader::open(&open.at.store)?;
     let mut listed = Vec::new();
     let first = args.last.map_or(0, |last| reader.size().saturating_sub(last));
     for entry in reader.entries()? {
@@ -103,7 +131,7 @@ fn without_documents(mut row: serde_json::Value) -> serde_json::Value {
 
 fn brief(row: &serde_json::Value) -> String {
     let Some(map) = row.as_object() else { return String::new() };
-    ["target", "code", "kind", "line", "detail", "why", "id", "mandate", "agent", "end", "purpose"]
+    ["target", "code", "kind", "line", "detail", "why", "id", "mandate", "agent", "end", "purpose", "what", "witness"]
         .iter()
         .filter_map(|name| map.get(*name))
         .filter_map(|value| value.as_str())

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use vigie_store::{Kind, Reader};
 
+use super::verify::Vouched;
 use super::{OpenArgs, clock, key, show};
 use crate::error::{Problem, exit};
 use crate::rows::{ExhibitRow, FailureRow, SessionRow};
@@ -35,7 +36,10 @@ struct Status {
     test_network_sessions: u64,
     refusals: u64,
     failures: u64,
+    witnesses: Vec<String>,
+    witnessed: Option<Vouched>,
     unwitnessed: u64,
+    unwitnessed_since: Option<String>,
     targets: BTreeMap<String, Target>,
 }
 
@@ -51,14 +55,17 @@ struct Target {
 pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = Reader::open(&args.open.at.store)?;
+    // Where the log is not the one that a witness saw, nothing else of it is worth showing.
+    let witnessed = reader.witnessed()?;
     let mut status = Status {
         origin: reader.origin().to_owned(),
         log_size: reader.size(),
         running: vigie_store::is_locked(&args.open.at.store),
         clock: format!("{:?}", clock().stamp().clock).to_lowercase(),
-        // No witness has cosigned anything: this build signs checkpoints and prints them, and a
-        // head that the custodian keeps is what detects a rewritten log.
-        unwitnessed: reader.size(),
+        witnesses: witnessed.witnesses.iter().map(ToString::to_string).collect(),
+        witnessed: witnessed.newest().map(Vouched::of),
+        unwitnessed: witnessed.unwitnessed,
+        unwitnessed_since: witnessed.since.map(|since| since.to_string()),
         ..Status::default()
     };
     for entry in reader.entries()? {
@@ -115,9 +122,17 @@ fn text(status: &Status) -> Result<(), Problem> {
         status.first.as_deref().unwrap_or("-"),
         status.last.as_deref().unwrap_or("-")
     ))?;
+    if let Some(vouched) = &status.witnessed {
+        show::line(format!("witnessed   {vouched}"))?;
+    }
     show::line(format!(
-        "unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere",
-        status.unwitnessed
+        "unwitnessed {} entries since {}: {}",
+        status.unwitnessed,
+        status.unwitnessed_since.as_deref().unwrap_or("-"),
+        match (&status.witnessed, status.witnesses.is_empty()) {
+            (None, true) => "no cosignature yet; keep `vigie checkpoint` elsewhere, or see `vigie witness`",
+            _ => "`vigie witness export` asks for a cosignature",
+        }
     ))?;
     show::line(format!("clock       {}", status.clock))?;
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Progress, VerifyOptions};
+use vigie_store::{KnownHead, Progress, VerifyOptions, cosigned_at};
 
-use super::{OpenArgs, StoreArgs, key, show};
+use super::{OpenArgs, StoreArgs, key, proof, show};
 use crate::error::{Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::secrets;
@@ -15,7 +15,7 @@ use crate::secrets;
 /// Check that everything is there, unaltered and signed.
 #[derive(Args)]
 #[command(
-    after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt"
+    after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt\n  vigie verify --store store --head cosigned.txt --witness 'witness.example+5e6f7a8b+BA…'"
 )]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -29,6 +29,13 @@ pub struct VerifyArgs {
     /// Age identity file of a recipient; may be repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// A checkpoint of this log that was kept elsewhere: the log must go on from it. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    head: Vec<PathBuf>,
+    /// Count the cosignatures of this witness alone, by its verifier key, whomever the log trusts.
+    /// May be repeated.
+    #[arg(long, value_name = "VKEY")]
+    witness: Vec<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -53,8 +60,46 @@ struct Told<'a> {
     bytes: u64,
     root: String,
     opened: u64,
+    witnessed: Option<Vouched>,
+    unwitnessed: u64,
+    unwitnessed_since: Option<String>,
     problems: Vec<String>,
     notes: &'a [String],
+}
+
+/// The largest head that a witness cosigned.
+#[derive(Serialize)]
+pub(super) struct Vouched {
+    entries: u64,
+    cosignatures: Vec<By>,
+}
+
+#[derive(Serialize)]
+struct By {
+    witness: String,
+    key: String,
+    time: Option<String>,
+}
+
+impl Vouched {
+    pub(super) fn of(head: &vigie_store::CosignedHead) -> Self {
+        let by = head.cosignatures.iter().map(|by| By {
+            witness: by.witness.name().to_owned(),
+            key: by.witness.to_string(),
+            time: cosigned_at(by).map(|time| time.to_string()),
+        });
+        Self { entries: head.size, cosignatures: by.collect() }
+    }
+}
+
+impl std::fmt::Display for Vouched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} entries", self.entries)?;
+        for by in &self.cosignatures {
+            write!(f, ", by {} at {}", by.witness, by.time.as_deref().unwrap_or("no time"))?;
+        }
+        Ok(())
+    }
 }
 
 pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
@@ -71,8 +116,16 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         let read = read.into_identities().map_err(|e| fault(&e))?;
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
+    let mut heads = Vec::new();
+    for file in &args.head {
+        let whence = file.display().to_string();
+        let text = String::from_utf8(proof::read_small(file)?);
+        let text = text.map_err(|_| Problem::input(format!("{whence} is no checkpoint: it is no text")))?;
+        heads.push(KnownHead { whence, text });
+    }
+    let witnesses = proof::witness_keys(&args.witness)?;
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
+    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities, heads, witnesses }, &bar)?;
     bar.0.finish();
     let sound = report.problems.is_empty();
     let told = Told {
@@ -82,6 +135,9 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         bytes: report.bytes,
         root: data_encoding::HEXLOWER.encode(&report.root),
         opened: report.opened,
+        witnessed: report.witnessed.as_ref().map(Vouched::of),
+        unwitnessed: report.unwitnessed,
+        unwitnessed_since: report.unwitnessed_since.map(|since| since.to_string()),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };

@@ -177,11 +177,11 @@ pub fn verify_consistency(old_size: u64, old_root: &Hash, size: u64, root: &Hash
     if old_size > size {
         return false;
     }
-    if old_size == 0 {
-        return path.is_empty() && *old_root == Tree::default().root();
-    }
     if old_size == size {
         return path.is_empty() && old_root == root;
+    }
+    if old_size == 0 {
+        return path.is_empty() && *old_root == Tree::default().root();
     }
     let (mut at, mut last) = (old_size - 1, size - 1);
     while at & 1 == 1 {

@@ -1,1 +1,5 @@
-fn main() {}
+//! `vigie-witness`: see `vigie-witness --help`.
+
+fn main() -> std::process::ExitCode {
+    vigie_witness::cli::main()
+}

@@ -101,3 +101,127 @@ proptest! {
         prop_assert!(!verify_inclusion(&[1; 32], index, size, &path, &[2; 32]));
     }
 }
+
+/// PROOF of RFC 6962 section 2.1.2, word for word.
+fn reference_consistency(m: usize, leaves: &[Vec<u8>]) -> Vec<Hash> {
+    fn subproof(m: usize, leaves: &[Vec<u8>], whole: bool) -> Vec<Hash> {
+        if m == leaves.len() {
+            return if whole { Vec::new() } else { vec![reference(leaves)] };
+        }
+        let mut k = 1;
+        while k * 2 < leaves.len() {
+            k *= 2;
+        }
+        if m <= k {
+            let mut proof = subproof(m, &leaves[..k], whole);
+            proof.push(reference(&leaves[k..]));
+            proof
+        } else {
+            let mut proof = subproof(m - k, &leaves[k..], false);
+            proof.push(reference(&leaves[..k]));
+            proof
+        }
+    }
+    subproof(m, leaves, true)
+}
+
+fn nodes(leaves: &[Hash]) -> impl FnMut(u8, u64) -> Result<Hash, ()> + '_ {
+    |level, index| subtree(leaves, level, index).ok_or(())
+}
+
+#[test]
+fn consistency_proofs_are_those_of_the_definition() {
+    let entries: Vec<Vec<u8>> = (0..70u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let mut node = nodes(&leaves);
+    for size in 1..=entries.len() {
+        let root = reference(&entries[..size]);
+        for old in 0..=size {
+            let old_root = reference(&entries[..old]);
+            let proof = consistency_proof(old as u64, size as u64, &mut node).expect("nodes").expect("a proof");
+            if old > 0 {
+                assert_eq!(proof, reference_consistency(old, &entries[..size]), "{old} to {size}");
+            }
+            let holds = |old: u64, old_root: &Hash, root: &Hash, proof: &[Hash]| {
+                verify_consistency(old, old_root, size as u64, root, proof)
+            };
+            assert!(holds(old as u64, &old_root, &root, &proof), "{old} to {size}");
+            assert!(!holds(old as u64, &[0; 32], &root, &proof));
+            // From the empty tree every root follows: it has nothing in it to contradict.
+            assert_eq!(holds(old as u64, &old_root, &[0; 32], &proof), old == 0);
+            assert!(!holds(size as u64 + 1, &old_root, &root, &proof));
+        }
+        assert_eq!(consistency_proof(size as u64 + 1, size as u64, &mut node), Ok(None));
+    }
+}
+
+#[test]
+fn a_subtree_is_complete_or_none() {
+    let leaves: Vec<Hash> = (0..11u8).map(|n| leaf_hash(&[n])).collect();
+    assert_eq!(subtree(&leaves, 0, 10), Some(leaves[10]));
+    assert_eq!(subtree(&leaves, 1, 4), Some(node_hash(&leaves[8], &leaves[9])));
+    assert_eq!(subtree(&leaves, 3, 0), Some(root_of(&leaves[..8])));
+    for (level, index) in [(1, 5), (2, 2), (3, 1), (63, 1), (64, 0), (200, 7), (0, u64::MAX), (63, u64::MAX)] {
+        assert_eq!(subtree(&leaves, level, index), None, "{level} {index}");
+    }
+}
+
+/// Every way to spoil a path that its length and its hashes allow.
+fn spoilt(path: &[Hash], flip: usize) -> Vec<Vec<Hash>> {
+    let mut all = vec![[path, &[[7; 32]]].concat(), [&[[7; 32]], path].concat()];
+    for at in 0..path.len() {
+        let mut flipped = path.to_vec();
+        flipped[at][flip / 8 % 32] ^= 1 << (flip % 8);
+        all.push(flipped);
+        all.push([&path[..at], &path[at + 1..]].concat());
+        all.push([&path[..=at], &path[at..]].concat());
+        if at > 0 {
+            let mut swapped = path.to_vec();
+            swapped.swap(at - 1, at);
+            all.push(swapped);
+        }
+    }
+    all.retain(|spoilt| spoilt != path);
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Trees of up to some thousand leaves: proofs hold, and no spoilt one does.
+    #[test]
+    fn no_spoilt_proof_holds(size in 1u64..4000, at in any::<u64>(), salt in any::<u64>(), flip in 0usize..256) {
+        let leaves: Vec<Hash> = (0..size).map(|n| leaf_hash(&(salt ^ n).to_be_bytes())).collect();
+        let root = root_of(&leaves);
+        let mut node = nodes(&leaves);
+        let index = at % size;
+        let leaf = leaves[index as usize];
+        let path = inclusion_proof(index, size, &mut node).expect("nodes").expect("in the tree");
+        prop_assert!(verify_inclusion(&leaf, index, size, &path, &root));
+        for bad in spoilt(&path, flip) {
+            prop_assert!(!verify_inclusion(&leaf, index, size, &bad, &root));
+        }
+        for other in [index ^ 1, index / 2, size - 1 - index, size, u64::MAX] {
+            prop_assert!(other == index || !verify_inclusion(&leaf, other, size, &path, &root));
+        }
+        let old = 1 + at % size;
+        let old_root = root_of(&leaves[..old as usize]);
+        let path = consistency_proof(old, size, &mut node).expect("nodes").expect("not larger");
+        prop_assert!(verify_consistency(old, &old_root, size, &root, &path));
+        for bad in spoilt(&path, flip) {
+            prop_assert!(!verify_consistency(old, &old_root, size, &root, &bad));
+        }
+        // A tree that differs in one leaf of the old one is no continuation of it.
+        let mut forked = leaves.clone();
+        forked[(at % old) as usize][0] ^= 1;
+        let fork = root_of(&forked);
+        let path = consistency_proof(old, size, &mut nodes(&forked)).expect("nodes").expect("not larger");
+        prop_assert!(!verify_consistency(old, &old_root, size, &fork, &path));
+    }
+
+    #[test]
+    fn no_proof_makes_the_check_panic(old in any::<u64>(), size in any::<u64>(), path in proptest::collection::vec(any::<[u8; 32]>(), 0..70)) {
+        prop_assert!(!verify_consistency(old, &[1; 32], size, &[2; 32], &path));
+        prop_assert!(consistency_proof(old, size, &mut |_, _| Ok::<_, ()>([0; 32])).is_ok());
+    }
+}
