@@ -8,6 +8,7 @@ mod profile;
 mod run;
 mod show;
 mod status;
+mod timestamp;
 mod verify;
 
 use std::os::fd::RawFd;
@@ -79,6 +80,9 @@ enum Command {
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
+    #[command(subcommand)]
+    Timestamp(timestamp::TimestampCommand),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Print shell completions.
@@ -140,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
@@ -224,6 +229,7 @@ impl From<StoreError> for Problem {
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
             StoreError::ClockBehind { .. } => exit::REFUSED,
+            StoreError::NotAccepted { .. } => exit::INPUT,
             _ => exit::FAILED,
         };
         Problem::new(code, error.to_string())

@@ -20,6 +20,7 @@ use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store};
 
 use crate::agentkey::AgentKey;
+use crate::bounds::LowerBound;
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
@@ -237,6 +238,25 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
         }
     }
+    let consensus = match net.consensus().await {
+        Ok(consensus) => consensus,
+        Err(failure) => {
+            net.shutdown().await;
+            let problem = Problem::other(format!("{}: try again", failure.detail));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+        }
+    };
+    let consensus = match LowerBound::new(&consensus, plan.clock.stamp().wall) {
+        Ok(consensus) => consensus,
+        Err(problem) => {
+            net.shutdown().await;
+            let failure = vigie_wire::net::Failure {
+                kind: vigie_wire::net::FailureKind::TorNotReady,
+                detail: problem.line.clone(),
+            };
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+        }
+    };
     let account_key = plan.store.mandate_key(&powers.mandate().digest().0);
     let concurrency = powers.limits().concurrency().max(1) as usize;
     let mut id = [0u8; 16];
@@ -250,6 +270,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         meter: Mutex::new(Meter::open(&plan.store.state(&account_key, "usage"))?),
         account_key,
         facts: net.facts(),
+        consensus,
         net,
         software: software(&plan.workstation),
         workstation: plan.workstation,
@@ -295,6 +316,8 @@ fn statement(session: &Session) -> String {
         format!("software {} sha256:{}", session.software.version, session.software.binary_sha256),
         format!("configuration sha256:{}", session.software.config_sha256),
         format!("authorities sha256:{}", session.facts.authorities_sha256),
+        format!("consensus sha256:{}", session.consensus.sha256),
+        format!("consensus-valid-after {}", session.consensus.valid_after),
         format!("tls-roots sha256:{}", session.facts.tls_roots_sha256),
         String::new(),
     ]

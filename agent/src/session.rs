@@ -17,6 +17,7 @@ use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, ProfileKey, Receipt, Recipient, StateOp, Store, StoreError};
 use vigie_wire::net::{Failure, NetworkFacts};
 
+use crate::bounds::LowerBound;
 use crate::error::Problem;
 use crate::fetch::{Wanted, ask};
 use crate::jar::Jar;
@@ -38,6 +39,8 @@ pub struct Session {
     pub net: Net,
     /// Facts of the network.
     pub facts: NetworkFacts,
+    /// The signed consensus of the network when the session opened.
+    pub consensus: LowerBound,
     /// This workstation's configuration.
     pub workstation: Workstation,
     /// The clock.
@@ -296,6 +299,7 @@ impl Session {
                 "authorities_sha256": self.facts.authorities_sha256, "public": self.facts.public,
                 "tls_roots_sha256": self.facts.tls_roots_sha256, "tls_extra_roots": self.facts.tls_extra_roots,
                 "vanguards": self.facts.vanguards},
+            "consensus": self.consensus.record,
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
         draft.commitments.push(Commitment { name: "agent-signature", value: act.signature.into_bytes() });

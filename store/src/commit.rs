@@ -27,17 +27,19 @@ use crate::catalogue::{Catalogue, Changes, Place};
 use crate::checkpoint::Checkpoint;
 use crate::clock::{Clock, Stamp};
 use crate::disk::Disk;
-use crate::draft::{Prepared, Receipt};
+use crate::draft::{Draft, Prepared, Receipt};
 use crate::entry::{Blob, ENTRY_BYTES, Entry};
 use crate::error::{StoreError, Trying};
 use crate::files::Layout;
 use crate::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, PART_BYTES, Sum, digest};
 use crate::keys::SEAL_BYTES;
+use crate::kind::Kind;
 use crate::ledger::{Ledger, Taken};
 use crate::local::{Context, Local, LocalCipher};
 use crate::seal::{Body, SealedExhibit};
 use crate::segment::{self, PIECE_BYTES};
 use crate::state::StateOp;
+use crate::store::internal;
 
 /// Most drafts in one round.
 const ROUND_DRAFTS: usize = 512;
@@ -70,6 +72,8 @@ pub(crate) struct Writer {
     /// Changes that recovery left to be committed with the first round.
     pub changes: Changes,
     pub poisoned: Arc<OnceLock<String>>,
+    /// Frames were written that no head covers yet.
+    pub unsigned: bool,
 }
 
 /// A frame written in this round.
@@ -155,8 +159,8 @@ impl Writer {
         }
         let result = match failure {
             Some(error) => Err(error),
-            None if written.is_empty() && applied.is_empty() => return,
-            None => self.commit(!written.is_empty()),
+            None if !self.unsigned && applied.is_empty() => return,
+            None => self.commit(self.unsigned),
         };
         match result {
             Ok(()) => {
@@ -198,7 +202,8 @@ impl Writer {
         }
     }
 
-    /// Writes one frame behind the last (step 1).
+    /// Writes the frame of a draft behind the last (step 1), and before it one that says so when the
+    /// clock was set since.
     fn append(&mut self, mut prepared: Prepared, free: u8) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
         if prepared.exhibit.is_some() && free < FREE_PERCENT {
             return Err(NoFrame::Refused(StoreError::LowSpace { free_percent: free }));
@@ -207,8 +212,20 @@ impl Writer {
         if let Some(last) = self.ledger.last.filter(|last| stamp.wall < *last) {
             return Err(NoFrame::Refused(StoreError::ClockBehind { last, now: stamp.wall }));
         }
-        let parts = self.frame(&mut prepared, stamp).map_err(NoFrame::Refused)?;
+        if let Some(mut note) = jumped(self.ledger.stamp.as_ref(), &stamp).map_err(NoFrame::Refused)? {
+            self.put(&mut note, stamp.clone())?;
+        }
+        self.put(&mut prepared, stamp)
+    }
+
+    fn put(
+        &mut self,
+        prepared: &mut Prepared,
+        stamp: Stamp,
+    ) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
+        let parts = self.frame(prepared, stamp).map_err(NoFrame::Refused)?;
         let place = self.write(&parts, prepared.exhibit.as_ref()).map_err(NoFrame::Failed)?;
+        self.unsigned = true;
         let taken = Taken {
             place,
             end: place.offset + parts.header.frame_len(),
@@ -359,6 +376,7 @@ impl Writer {
         if frames {
             self.sync_segment()?;
             self.sign()?;
+            self.unsigned = false;
         }
         let mut changes = std::mem::take(&mut self.changes);
         self.catalogue.set_cursor(&mut changes, &self.ledger.cursor())?;
@@ -374,6 +392,20 @@ impl Writer {
         };
         write_head(&self.layout, self.disk.as_ref(), &head.sign(&self.signer))
     }
+}
+
+/// The entry that says that the wall clock was set between two others within one boot.
+fn jumped(before: Option<&Stamp>, after: &Stamp) -> Result<Option<Prepared>, StoreError> {
+    let Some((before, moved)) = before.and_then(|before| Some((before, before.jump_to(after)?))) else {
+        return Ok(None);
+    };
+    let row = serde_json::json!({
+        "format": "vigie.clock-jump/1",
+        "before": before.wall.to_string(),
+        "after": after.wall.to_string(),
+        "moved_ms": i64::try_from(moved / 1_000_000).unwrap_or(i64::MAX),
+    });
+    Prepared::internal(Draft { kind: Kind::ClockJump, ..internal(row) }, Vec::new()).map(Some)
 }
 
 /// Puts a signed head in place of the last one.

@@ -118,6 +118,26 @@ pub enum StoreError {
         /// Size in the catalogue.
         committed: u64,
     },
+    /// A head that was signed and stamped is not in the log.
+    #[error(
+        "ALARM: the head in {file} covers {size} entries and was signed here, but {what}; an older or another log was put back"
+    )]
+    OtherHistory {
+        /// Name of the file.
+        file: String,
+        /// Entries that it covers.
+        size: u64,
+        /// What the log has instead.
+        what: String,
+    },
+    /// A time stamp, a request for one, or a root for them, is not accepted.
+    #[error("{what} is not accepted: {why}")]
+    NotAccepted {
+        /// Time stamp, request or root.
+        what: &'static str,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// The catalogue (sled) failed; evidence is not touched by that.
     #[error("the catalogue cannot be read ({why}); open the store again: it is rebuilt from the segments")]
     Catalogue {
@@ -135,7 +155,7 @@ pub enum StoreError {
 impl StoreError {
     /// The store is not what was signed: missing, altered or put back.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::RolledBack { .. })
+        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::RolledBack { .. } | Self::OtherHistory { .. })
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

@@ -29,6 +29,7 @@ mod segment;
 pub mod spool;
 mod state;
 mod store;
+mod timestamps;
 mod verify;
 
 pub use draft::{Commitment, Draft, Private, Receipt};
@@ -42,4 +43,5 @@ pub use recipient::Recipient;
 pub use seal::{SealedExhibit, Sealer};
 pub use state::{STATE_VALUE_BYTES, State, StateOp};
 pub use store::{NewStore, Settings, Store, StoreEvents};
-pub use verify::{Problem, Progress, VerifyOptions, VerifyReport, verify};
+pub use timestamps::{Imported, Requested, Stamped, open_requests, request_stamp};
+pub use verify::{Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify};

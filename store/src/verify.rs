@@ -1,10 +1,13 @@
 //! Checking a store: without any key its structure, hashes, chain, log and signatures; with the
 //! workstation key also what it sealed; with a recipient's identity every digest inside.
 
+mod clock;
+mod consensus;
 mod inside;
+mod timestamps;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -17,6 +20,9 @@ use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
 use crate::store::{bound, signing_key, unbound};
+use crate::timestamps::Stamped;
+
+pub use consensus::SessionTime;
 
 /// Most problems kept in a report; more are counted.
 const PROBLEMS: usize = 1000;
@@ -28,6 +34,8 @@ pub struct VerifyOptions {
     pub key: Option<WorkstationKey>,
     /// Open exhibits and private parts.
     pub identities: Vec<Box<dyn age::Identity>>,
+    /// Folders with heads that left for stamping and were kept elsewhere: the log must hold them all.
+    pub heads: Vec<PathBuf>,
 }
 
 /// Hears how far a check has come.
@@ -77,6 +85,10 @@ pub struct VerifyReport {
     pub records: u64,
     /// Agents' signatures that hold, by fingerprint of the SSH key.
     pub signers: BTreeMap<String, u64>,
+    /// Time stamps that hold, the one over most entries last.
+    pub stamps: Vec<Stamped>,
+    /// When sessions cannot have begun before; needs an identity.
+    pub sessions: Vec<SessionTime>,
     /// Everything wrong; empty when the store is sound.
     pub problems: Vec<Problem>,
     /// What a reader should know, without being wrong.
@@ -105,6 +117,7 @@ impl VerifyReport {
 pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, StoreError> {
     let layout = Layout::open(dir)?;
     let mut report = VerifyReport::default();
+    let stamps = timestamps::Stamps::load(&layout, &options.heads, &mut report)?;
     let head = signed_head(&layout, &mut report)?;
     if let Some(key) = &options.key {
         signing_key(&layout, key)?;
@@ -118,6 +131,8 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
         last: None,
         buffer: Vec::new(),
         report,
+        stamps,
+        clocks: clock::Clocks::default(),
     };
     let total = total(&layout)?;
     check.walk(head.as_ref(), progress, total)?;
@@ -133,6 +148,8 @@ struct Check<'a> {
     last: Option<Timestamp>,
     buffer: Vec<u8>,
     report: VerifyReport,
+    stamps: timestamps::Stamps,
+    clocks: clock::Clocks,
 }
 
 /// The signed head, or a problem.
@@ -222,6 +239,8 @@ impl<'a> Check<'a> {
             self.report.problem(Some(sequence), "its time lies before that of the entry it follows");
         }
         self.last = Some(frame.entry.stamp.wall);
+        self.stamps.entry(&frame.entry, &self.tree, &mut self.report);
+        self.clocks.entry(&frame.entry, &mut self.report);
         if sequence == 0 {
             self.entry_0(frame)?;
         }
@@ -230,7 +249,7 @@ impl<'a> Check<'a> {
                 self.report.problem(Some(sequence), format!("an act of kind {} without its {name}", frame.entry.kind));
             }
         }
-        if matches!(frame.entry.kind, crate::kind::Kind::Witness | crate::kind::Kind::Timestamp) {
+        if frame.entry.kind == crate::kind::Kind::Witness {
             self.report.unwitnessed_since = None;
         } else {
             self.report.unwitnessed_since.get_or_insert(frame.entry.stamp.wall);
@@ -263,6 +282,8 @@ impl<'a> Check<'a> {
 
     fn end(&mut self, head: Option<&Checkpoint>, total: u64) {
         self.report.root = self.tree.root();
+        std::mem::take(&mut self.stamps).end(self.tree.size(), &mut self.report);
+        std::mem::take(&mut self.clocks).end(&mut self.report);
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
         if head.size == 0 {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use vigie_wire::net::{Bootstrap, CircuitKey, Event, Failure, NetworkFacts, Request};
+use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Event, Failure, NetworkFacts, Request};
 
 pub use error::NetError;
 
@@ -57,6 +57,11 @@ impl Net {
     /// Brings Tor up, telling how far it is.
     pub async fn bootstrap(&self, tell: impl FnMut(Bootstrap) + Send) -> Result<(), Failure> {
         self.engine.dial().bootstrap(tell).await
+    }
+
+    /// The signed consensus that Tor uses now; there is one once [`Self::bootstrap`] has succeeded.
+    pub async fn consensus(&self) -> Result<Consensus, Failure> {
+        self.engine.dial().consensus().await
     }
 
     /// Performs one exchange. The events end with `Finished` or `Failed`; dropping the receiver

@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use vigie_store::{Kind, Reader};
 
-use super::{OpenArgs, clock, key, show};
+use super::{OpenArgs, clock, key, show, timestamp};
 use crate::error::{Problem, exit};
-use crate::rows::{ExhibitRow, FailureRow, SessionRow};
+use crate::rows::{ClockJumpRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
 
 /// What the store holds and whether anything needs attention.
 #[derive(Args)]
@@ -36,7 +36,30 @@ struct Status {
     refusals: u64,
     failures: u64,
     unwitnessed: u64,
+    /// The time stamp over most entries.
+    stamped: Option<Stamped>,
+    /// Entries that no time stamp covers.
+    unstamped: u64,
+    /// Requests that no answer was taken in for.
+    open_requests: Vec<String>,
+    /// When the clock was last set, and by how much.
+    clock_jump: Option<Jump>,
     targets: BTreeMap<String, Target>,
+}
+
+#[derive(Serialize)]
+struct Stamped {
+    entry: u64,
+    size: u64,
+    time: String,
+    authority: String,
+}
+
+#[derive(Serialize)]
+struct Jump {
+    entry: u64,
+    #[serde(flatten)]
+    row: ClockJumpRow,
 }
 
 #[derive(Serialize, Default)]
@@ -59,6 +82,8 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
         // No witness has cosigned anything: this build signs checkpoints and prints them, and a
         // head that the custodian keeps is what detects a rewritten log.
         unwitnessed: reader.size(),
+        unstamped: reader.size(),
+        open_requests: vigie_store::open_requests(&args.open.at.store)?,
         ..Status::default()
     };
     for entry in reader.entries()? {
@@ -92,7 +117,19 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 status.test_network_sessions += u64::from(row.test_network);
             }
             Kind::Refusal => status.refusals += 1,
+            Kind::ClockJump => {
+                let row = serde_json::from_slice(&row()?).map_err(unreadable)?;
+                status.clock_jump = Some(Jump { entry: entry.sequence, row });
+            }
             _ => {}
+        }
+    }
+    for (entry, row) in timestamp::rows(&reader, &key)? {
+        if let TimestampRow::Stamp { size, time, authority, .. } = row
+            && status.stamped.as_ref().is_none_or(|stamped| stamped.size <= size)
+        {
+            status.unstamped = status.log_size.saturating_sub(size);
+            status.stamped = Some(Stamped { entry, size, time, authority });
         }
     }
     if args.json {
@@ -119,7 +156,27 @@ fn text(status: &Status) -> Result<(), Problem> {
         "unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere",
         status.unwitnessed
     ))?;
+    show::line(match &status.stamped {
+        None => format!("time stamp  none: {} entries; see vigie timestamp export", status.unstamped),
+        Some(Stamped { entry, size, time, authority }) => format!(
+            "time stamp  entries 0 to {} existed by {time} ({authority}, entry {entry}); {} entries lie after it",
+            size.saturating_sub(1),
+            status.unstamped
+        ),
+    })?;
+    if !status.open_requests.is_empty() {
+        show::line(format!("            {} request(s) wait for an answer", status.open_requests.len()))?;
+    }
     show::line(format!("clock       {}", status.clock))?;
+    if let Some(Jump { entry, row }) = &status.clock_jump {
+        show::line(format!(
+            "            set {} by {:.3} s between {} and {} (entry {entry})",
+            if row.moved_ms < 0 { "back" } else { "forward" },
+            row.moved_ms.unsigned_abs() as f64 / 1000.0,
+            row.before,
+            row.after
+        ))?;
+    }
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
     show::line(format!("refusals    {}", status.refusals))?;
     show::line(format!("failures    {}", status.failures))?;

@@ -29,6 +29,10 @@ pub struct VerifyArgs {
     /// Age identity file of a recipient; may be repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// Folder with heads that left for time stamping and were kept elsewhere: the log must hold them
+    /// all; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    heads: Vec<PathBuf>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -53,8 +57,31 @@ struct Told<'a> {
     bytes: u64,
     root: String,
     opened: u64,
+    stamps: Vec<Stamp>,
+    sessions: Vec<Session>,
     problems: Vec<String>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Stamp {
+    entry: u64,
+    size: u64,
+    time: String,
+    authority: String,
+    serial: String,
+}
+
+/// When a session cannot have begun before.
+#[derive(Serialize)]
+struct Session {
+    entry: u64,
+    session: String,
+    recorded: String,
+    not_before: String,
+    consensus_sha256: String,
+    signed: usize,
+    authorities: usize,
 }
 
 pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
@@ -72,7 +99,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
+    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities, heads: args.heads }, &bar)?;
     bar.0.finish();
     let sound = report.problems.is_empty();
     let told = Told {
@@ -82,6 +109,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         bytes: report.bytes,
         root: data_encoding::HEXLOWER.encode(&report.root),
         opened: report.opened,
+        stamps: report.stamps.into_iter().map(told_stamp).collect(),
+        sessions: report.sessions.into_iter().map(told_session).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };
@@ -90,6 +119,16 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     } else {
         for problem in &told.problems {
             show::line(format!("\u{1b}[31mDAMAGE\u{1b}[0m {problem}"))?;
+        }
+        for s in &told.sessions {
+            show::line(format!(
+                "time   entry {}: session {} says {}; its Tor consensus, signed by {} of {} authorities, was made for {} at the earliest",
+                s.entry, &s.session[..8.min(s.session.len())], s.recorded, s.signed, s.authorities, s.not_before
+            ))?;
+        }
+        for s in &told.stamps {
+            let last = s.size.saturating_sub(1);
+            show::line(format!("time   entry {}: entries 0 to {last} existed by {} ({})", s.entry, s.time, s.authority))?;
         }
         for note in told.notes {
             show::line(format!("note   {note}"))?;
@@ -105,4 +144,21 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         })?;
     }
     Ok(if sound { exit::OK } else { exit::UNSOUND })
+}
+
+fn told_stamp(stamped: vigie_store::Stamped) -> Stamp {
+    let vigie_store::Stamped { entry, size, time, authority, serial } = stamped;
+    Stamp { entry, size, time: time.to_string(), authority, serial }
+}
+
+fn told_session(session: vigie_store::SessionTime) -> Session {
+    Session {
+        entry: session.entry,
+        session: session.session,
+        recorded: session.recorded.to_string(),
+        not_before: session.not_before.to_string(),
+        consensus_sha256: session.consensus_sha256,
+        signed: session.signed,
+        authorities: session.authorities,
+    }
 }

@@ -37,7 +37,7 @@ impl Clock for TestClock {
         let now = self.0.fetch_add(1, Ordering::SeqCst);
         Stamp {
             wall: Timestamp::from_millisecond(now).expect("a time"),
-            monotonic_ns: now as u64,
+            monotonic_ns: now as u64 * 1_000_000,
             boot_id: "00000000-test".into(),
             clock: ClockStatus::Unknown,
         }
