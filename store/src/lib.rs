@@ -44,4 +44,4 @@ pub use seal::{SealedExhibit, Sealer};
 pub use state::{STATE_VALUE_BYTES, State, StateOp};
 pub use store::{NewStore, Settings, Store, StoreEvents};
 pub use timestamps::{Imported, Requested, Stamped, open_requests, request_stamp};
-pub use verify::{Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify};
+pub use verify::{Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify, verify_against};

@@ -114,12 +114,12 @@ impl Store {
     }
 
     /// Takes in the answer of an authority to a request of this store. `others` are certificates that
-    /// it may lack, DER.
+    /// it may lack, DER; with `only`, its chain must end at that one of the fixed roots.
     ///
     /// # Errors
     /// [`StoreError::NotAccepted`] with the reason; [`StoreError::OtherHistory`] when it is good but the
     /// log no longer holds the head that was stamped.
-    pub fn import_stamp(&self, response: &[u8], others: &[Vec<u8>]) -> Result<Imported, StoreError> {
+    pub fn import_stamp(&self, response: &[u8], others: &[Vec<u8>], only: Option<&Root>) -> Result<Imported, StoreError> {
         let layout = Layout::open(self.folder())?;
         let (stem, request) = answered(&layout, response)?;
         let file = |end: &str| layout.timestamps().join(format!("{stem}.{end}"));
@@ -130,7 +130,14 @@ impl Store {
             .and_then(|text| Checkpoint::open(text, &layout.verifier().ok()?).ok());
         let head =
             head.ok_or_else(|| StoreError::damaged(format!("timestamps/{stem}.checkpoint is not the head that was sent")))?;
-        let roots = trusted_roots(&layout, self.folder())?;
+        let mut roots = trusted_roots(&layout, self.folder())?;
+        if let Some(only) = only {
+            roots.retain(|root| root == only);
+            if roots.is_empty() {
+                let why = format!("{} is not fixed; fix it with vigie timestamp trust FILE", only.name());
+                return Err(not_accepted("the root", why));
+            }
+        }
         if roots.is_empty() {
             return Err(not_accepted("the time stamp", "no root is fixed; fix one with vigie timestamp trust FILE"));
         }

@@ -34,8 +34,6 @@ pub struct VerifyOptions {
     pub key: Option<WorkstationKey>,
     /// Open exhibits and private parts.
     pub identities: Vec<Box<dyn age::Identity>>,
-    /// Folders with heads that left for stamping and were kept elsewhere: the log must hold them all.
-    pub heads: Vec<PathBuf>,
 }
 
 /// Hears how far a check has come.
@@ -115,9 +113,20 @@ impl VerifyReport {
 /// # Errors
 /// Only what prevents a report: no store, a wrong key, a disk that does not read.
 pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, StoreError> {
+    verify_against(dir, options, &[], progress)
+}
+
+/// As [`verify`]; the log must also hold every head (`*.checkpoint`) in the folders `heads`, which
+/// left for stamping and were kept elsewhere.
+pub fn verify_against(
+    dir: &Path,
+    options: VerifyOptions,
+    heads: &[PathBuf],
+    progress: &dyn Progress,
+) -> Result<VerifyReport, StoreError> {
     let layout = Layout::open(dir)?;
     let mut report = VerifyReport::default();
-    let stamps = timestamps::Stamps::load(&layout, &options.heads, &mut report)?;
+    let stamps = timestamps::Stamps::load(&layout, heads, &mut report)?;
     let head = signed_head(&layout, &mut report)?;
     if let Some(key) = &options.key {
         signing_key(&layout, key)?;

@@ -60,8 +60,7 @@ pub struct ImportArgs {
     /// The authority's answer.
     #[arg(value_name = "FILE.tsr")]
     file: PathBuf,
-    /// The root certificate that the chain must end at; it must be among the fixed ones, or is fixed
-    /// by this.
+    /// The one of the fixed roots that the chain must end at (else: any of them).
     #[arg(long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
     /// Certificates of the authority that the answer lacks (PEM); may be repeated.
@@ -130,14 +129,14 @@ fn import(args: &ImportArgs) -> Result<u8, Problem> {
             Problem::input(format!("{} holds no PEM certificate: name the authority's certificates", file.display()))
         })?);
     }
-    let root = args.tsa_ca.as_deref().map(read).transpose()?;
+    let root = match &args.tsa_ca {
+        Some(file) => Some(vigie_time::Root::parse(&read(file)?).map_err(|e| {
+            Problem::input(format!("{}: {e}: name the root that the authority publishes", file.display()))
+        })?),
+        None => None,
+    };
     let store = open(&args.open)?;
-    if let Some(root) = &root {
-        if let (root, Some(receipt)) = store.trust_root(root)? {
-            show::line(format!("root    {} fixed as entry {}", root.name(), receipt.sequence))?;
-        }
-    }
-    let imported = store.import_stamp(&response, &others)?;
+    let imported = store.import_stamp(&response, &others, root.as_ref())?;
     let stamp = &imported.stamp;
     show::line(format!("stamp   {} by {}, serial {}", stamp.time, stamp.authority, stamp.serial))?;
     show::line(format!("root    {}", stamp.root))?;

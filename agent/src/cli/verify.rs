@@ -99,7 +99,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities, heads: args.heads }, &bar)?;
+    let report = vigie_store::verify_against(&args.at.store, VerifyOptions { key, identities }, &args.heads, &bar)?;
     bar.0.finish();
     let sound = report.problems.is_empty();
     let told = Told {

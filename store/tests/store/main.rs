@@ -7,3 +7,6 @@ mod forged;
 mod group;
 mod kit;
 mod round_trip;
+mod timestamps;
+#[path = "../../time/tests/time/kit.rs"]
+mod tsa;
