@@ -13,6 +13,10 @@ mod network;
 mod sample_sites;
 #[path = "e2e/station.rs"]
 mod station;
+#[path = "e2e/time.rs"]
+mod time;
+#[path = "../../store/time/tests/time/kit.rs"]
+mod tsa;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -25,7 +29,7 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases()].concat()
+    [network::cases(), sample_sites::cases(), chain::cases(), time::cases()].concat()
 }
 
 fn main() -> ExitCode {
