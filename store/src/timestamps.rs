@@ -148,11 +148,12 @@ impl Store {
             size: head.size,
             what,
         })?;
-        let sum: [u8; 32] = Sha256::digest(response).into();
+        let asked = digest(REQUEST, &request.encode());
         for entry in reader.entries()? {
             let entry = entry?;
-            if entry.digests.iter().any(|(name, digest)| name == RESPONSE && *digest == sum) {
-                return Err(not_accepted("the time stamp", format!("it is in the log already, as entry {}", entry.sequence)));
+            if entry.digests.contains(&asked) {
+                let why = format!("an answer to its request is in the log already, as entry {}", entry.sequence);
+                return Err(not_accepted("the time stamp", why));
             }
         }
         let root = roots.iter().find(|root| root.sha256() == stamp.root_sha256).map(|root| vigie_time::pem_encode([root.der()]));
@@ -169,7 +170,7 @@ impl Store {
         let digests = vec![
             digest(CERTIFICATES, certificates.as_bytes()),
             digest(CHECKPOINT, &text),
-            digest(REQUEST, &request.encode()),
+            asked,
             digest(RESPONSE, response),
             digest(ROOT, root.as_bytes()),
         ];

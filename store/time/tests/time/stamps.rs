@@ -87,8 +87,7 @@ fn an_intermediate_authority_stands_between() {
     assert_eq!(stamp.chain, [authority.der("deep"), authority.der("middle")].concat());
     let whole = authority.reply(&request, &Reply { signer: "deep", chain: Some("middle"), ..Reply::default() });
     assert_eq!(judged(&authority, &whole, &request, "root").expect("within").chain, stamp.chain);
-    // A root that may stand over no other authority.
-    authority.write("extensions.cnf", b"");
+    // What stands between but may not issue.
     for (name, extensions) in [
         ("no-signer", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n"),
         ("no-authority", "basicConstraints=critical,CA:FALSE\n"),
