@@ -218,11 +218,7 @@ impl Writer {
         self.put(&mut prepared, stamp)
     }
 
-    fn put(
-        &mut self,
-        prepared: &mut Prepared,
-        stamp: Stamp,
-    ) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
+    fn put(&mut self, prepared: &mut Prepared, stamp: Stamp) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
         let parts = self.frame(prepared, stamp).map_err(NoFrame::Refused)?;
         let place = self.write(&parts, prepared.exhibit.as_ref()).map_err(NoFrame::Failed)?;
         self.unsigned = true;

@@ -155,7 +155,10 @@ pub enum StoreError {
 impl StoreError {
     /// The store is not what was signed: missing, altered or put back.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::RolledBack { .. } | Self::OtherHistory { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Missing { .. } | Self::RolledBack { .. } | Self::OtherHistory { .. }
+        )
     }
 
     pub(crate) fn damaged(what: impl Into<String>) -> Self {

@@ -259,7 +259,11 @@ impl Store {
     }
 
     /// As [`Self::append`], for the store's own kinds, with digests of public files.
-    pub(crate) fn append_internal(&self, draft: Draft, digests: Vec<(String, [u8; 32])>) -> Result<Receipt, StoreError> {
+    pub(crate) fn append_internal(
+        &self,
+        draft: Draft,
+        digests: Vec<(String, [u8; 32])>,
+    ) -> Result<Receipt, StoreError> {
         self.wait(Prepared::internal(draft, digests)?)
     }
 

@@ -119,7 +119,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotAccepted`] with the reason; [`StoreError::OtherHistory`] when it is good but the
     /// log no longer holds the head that was stamped.
-    pub fn import_stamp(&self, response: &[u8], others: &[Vec<u8>], only: Option<&Root>) -> Result<Imported, StoreError> {
+    pub fn import_stamp(
+        &self,
+        response: &[u8],
+        others: &[Vec<u8>],
+        only: Option<&Root>,
+    ) -> Result<Imported, StoreError> {
         let layout = Layout::open(self.folder())?;
         let (stem, request) = answered(&layout, response)?;
         let file = |end: &str| layout.timestamps().join(format!("{stem}.{end}"));
@@ -128,8 +133,9 @@ impl Store {
             .ok()
             .filter(|text| text.len() <= CHECKPOINT_BYTES && request.sha256 == <[u8; 32]>::from(Sha256::digest(text)))
             .and_then(|text| Checkpoint::open(text, &layout.verifier().ok()?).ok());
-        let head =
-            head.ok_or_else(|| StoreError::damaged(format!("timestamps/{stem}.checkpoint is not the head that was sent")))?;
+        let head = head.ok_or_else(|| {
+            StoreError::damaged(format!("timestamps/{stem}.checkpoint is not the head that was sent"))
+        })?;
         let mut roots = trusted_roots(&layout, self.folder())?;
         if let Some(only) = only {
             roots.retain(|root| root == only);
@@ -156,7 +162,10 @@ impl Store {
                 return Err(not_accepted("the time stamp", why));
             }
         }
-        let root = roots.iter().find(|root| root.sha256() == stamp.root_sha256).map(|root| vigie_time::pem_encode([root.der()]));
+        let root = roots
+            .iter()
+            .find(|root| root.sha256() == stamp.root_sha256)
+            .map(|root| vigie_time::pem_encode([root.der()]));
         let root = root.ok_or_else(|| StoreError::damaged("a root that was fixed is not in timestamps/"))?;
         let certificates = vigie_time::pem_encode(stamp.chain.iter().map(Vec::as_slice));
         write_again(&file("pem"), certificates.as_bytes())?;

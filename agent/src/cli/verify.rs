@@ -123,12 +123,20 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         for s in &told.sessions {
             show::line(format!(
                 "time   entry {}: session {} says {}; its Tor consensus, signed by {} of {} authorities, was made for {} at the earliest",
-                s.entry, &s.session[..8.min(s.session.len())], s.recorded, s.signed, s.authorities, s.not_before
+                s.entry,
+                &s.session[..8.min(s.session.len())],
+                s.recorded,
+                s.signed,
+                s.authorities,
+                s.not_before
             ))?;
         }
         for s in &told.stamps {
             let last = s.size.saturating_sub(1);
-            show::line(format!("time   entry {}: entries 0 to {last} existed by {} ({})", s.entry, s.time, s.authority))?;
+            show::line(format!(
+                "time   entry {}: entries 0 to {last} existed by {} ({})",
+                s.entry, s.time, s.authority
+            ))?;
         }
         for note in told.notes {
             show::line(format!("note   {note}"))?;

@@ -27,7 +27,9 @@ impl Clocks {
         let way = if moved < 0 { "back" } else { "forward" };
         let seconds = moved.unsigned_abs() as f64 / 1e9;
         let unsaid = if entry.kind == Kind::ClockJump { "" } else { ", which no entry says" };
-        report.notes.push(format!("entry {}: the clock was set {way} by {seconds:.3} s before it{unsaid}", entry.sequence));
+        report
+            .notes
+            .push(format!("entry {}: the clock was set {way} by {seconds:.3} s before it{unsaid}", entry.sequence));
     }
 
     pub fn end(self, report: &mut VerifyReport) {

@@ -64,9 +64,8 @@ fn judge(entry: &Entry, kept: &Value, sha256: &str, authorities_sha256: &str) ->
     if consensus.sha256() != sha256 {
         return Err("its Tor consensus is not the one that the agent signed for".to_owned());
     }
-    let texts = |name: &str| -> Vec<&str> {
-        kept[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-    };
+    let texts =
+        |name: &str| -> Vec<&str> { kept[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect() };
     let mut authorities: Vec<String> = texts("authorities").into_iter().map(str::to_owned).collect();
     authorities.sort();
     authorities.dedup();

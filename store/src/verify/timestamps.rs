@@ -34,7 +34,11 @@ pub(super) struct Stamps {
 
 impl Stamps {
     /// Reads the folders. Before the signed head is read, so that none of theirs can be newer.
-    pub fn load(layout: &Layout, elsewhere: &[std::path::PathBuf], report: &mut VerifyReport) -> Result<Self, StoreError> {
+    pub fn load(
+        layout: &Layout,
+        elsewhere: &[std::path::PathBuf],
+        report: &mut VerifyReport,
+    ) -> Result<Self, StoreError> {
         let mut stamps = Self::default();
         let verifier = layout.verifier().ok();
         let own = layout.timestamps();
@@ -85,7 +89,8 @@ impl Stamps {
         for (root, file) in self.heads.get(&tree.size()).into_iter().flatten() {
             if *root != tree.root() {
                 let size = tree.size();
-                let what = format!("{file} was signed over other {size} entries than these: the log is another one (fork)");
+                let what =
+                    format!("{file} was signed over other {size} entries than these: the log is another one (fork)");
                 report.problem(None, what);
             }
         }
@@ -95,7 +100,9 @@ impl Stamps {
     pub fn end(mut self, size: u64, report: &mut VerifyReport) {
         for (covered, heads) in self.heads.range(size + 1..) {
             for (_, file) in heads {
-                let what = format!("{file} was signed over {covered} entries, the log has {size}: an older one was put back (rollback)");
+                let what = format!(
+                    "{file} was signed over {covered} entries, the log has {size}: an older one was put back (rollback)"
+                );
                 report.problem(None, what);
             }
         }
@@ -117,7 +124,9 @@ impl Stamps {
                     {
                         report.notes.push(format!(
                             "entry {}: says {last}, but {} had stamped it by {}: the workstation's clock was ahead",
-                            stamped.size - 1, stamped.authority, stamped.time
+                            stamped.size - 1,
+                            stamped.authority,
+                            stamped.time
                         ));
                     }
                     report.stamps.push(stamped);
@@ -130,7 +139,9 @@ impl Stamps {
             let since = self.times.get(&last.size);
             report.notes.push(format!(
                 "time-stamped: entries 0 to {} existed by {} ({})",
-                last.size.saturating_sub(1), last.time, last.authority
+                last.size.saturating_sub(1),
+                last.time,
+                last.authority
             ));
             if let Some(since) = since.filter(|_| last.size < size) {
                 let behind = size - last.size;

@@ -36,7 +36,10 @@ impl Desk {
     fn asked(&self) -> (Request, PathBuf) {
         let requested = request_stamp(&self.kit.dir(), &self.medium(), None).expect("a request");
         let request = Request::parse(&std::fs::read(&requested.request).expect("is there")).expect("ours");
-        assert_eq!(request.sha256, <[u8; 32]>::from(Sha256::digest(std::fs::read(&requested.checkpoint).expect("is there"))));
+        assert_eq!(
+            request.sha256,
+            <[u8; 32]>::from(Sha256::digest(std::fs::read(&requested.checkpoint).expect("is there")))
+        );
         (request, requested.checkpoint)
     }
 
@@ -81,8 +84,14 @@ fn a_stamp_is_taken_in_bound_and_checked_again_with_and_without_keys() {
     let root = desk.kit.dir().join(format!("timestamps/root-{}.pem", &imported.stamp.root_sha256[..16]));
     let check = std::process::Command::new("openssl")
         .args(["ts", "-verify", "-attime", &imported.stamp.time.as_second().to_string()])
-        .arg("-data").arg(file("checkpoint")).arg("-in").arg(file("tsr"))
-        .arg("-CAfile").arg(&root).arg("-untrusted").arg(file("pem"))
+        .arg("-data")
+        .arg(file("checkpoint"))
+        .arg("-in")
+        .arg(file("tsr"))
+        .arg("-CAfile")
+        .arg(&root)
+        .arg("-untrusted")
+        .arg(file("pem"))
         .output()
         .expect("openssl runs");
     assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
@@ -113,9 +122,12 @@ fn what_is_no_answer_to_a_request_of_this_store_is_refused() {
     let another_nonce = Request { nonce: request.nonce ^ 1, ..request.clone() };
     assert!(refused(import(&desk.authority.reply(&another_nonce, &Reply::default()))).contains("nonce"));
     let another_file = Request { sha256: [1; 32], ..request.clone() };
-    assert!(refused(import(&desk.authority.reply(&another_file, &Reply::default()))).contains("no request of this store"));
+    assert!(
+        refused(import(&desk.authority.reply(&another_file, &Reply::default()))).contains("no request of this store")
+    );
     assert!(refused(import(b"")).contains("cannot be read"));
-    let denied = desk.authority.reply(&Request { policy: Some("1.2.3.4.99".into()), ..request.clone() }, &Reply::default());
+    let denied =
+        desk.authority.reply(&Request { policy: Some("1.2.3.4.99".into()), ..request.clone() }, &Reply::default());
     assert!(refused(import(&denied)).contains("did not grant"));
     // A stranger's root; one that is not fixed, and one that another stamp ends at.
     desk.authority.root("stranger", "P-256");

@@ -27,7 +27,9 @@ pub enum ConsensusError {
     #[error("not a Tor consensus that can be read: {0}")]
     Malformed(&'static str),
     /// Too few signatures hold.
-    #[error("the Tor consensus has valid signatures of {signed} of {authorities} authorities, and needs more than half")]
+    #[error(
+        "the Tor consensus has valid signatures of {signed} of {authorities} authorities, and needs more than half"
+    )]
     Unsigned {
         /// Authorities whose signature holds.
         signed: usize,

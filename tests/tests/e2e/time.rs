@@ -35,7 +35,8 @@ fn lower_bound(world: &World) -> CaseResult {
     ensure!(station.json(&["verify"])?["sessions"] == serde_json::json!([]), "claimed without looking");
     // Stock age and Python alone come to the same.
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/consensus_check.py");
-    let check = || Command::new("python3").args(["-B", script, "store", "--identity", "keys/case.txt"]).dir(station.desk.dir());
+    let check =
+        || Command::new("python3").args(["-B", script, "store", "--identity", "keys/case.txt"]).dir(station.desk.dir());
     let theirs: serde_json::Value = serde_json::from_slice(&check().run()?.success()?.stdout)?;
     let theirs = theirs.as_array().ok_or("no list")?;
     ensure!(theirs.len() == sessions.len(), "{theirs:?}");
@@ -44,7 +45,8 @@ fn lower_bound(world: &World) -> CaseResult {
             ensure!(ours[field] == theirs[field], "{field}: {ours} {theirs}");
         }
     }
-    let shown = station.vigie(&["verify", "--unlocked", "--identity", "keys/case.txt", "--quiet"]).run()?.success()?.text();
+    let shown =
+        station.vigie(&["verify", "--unlocked", "--identity", "keys/case.txt", "--quiet"]).run()?.success()?.text();
     ensure!(shown.contains("signed by 3 of 3 authorities"), "{shown}");
     Ok(())
 }
@@ -75,7 +77,11 @@ fn upper_bound(world: &World) -> CaseResult {
 
     let answer = stamp(&station, &authority, "medium")?;
     // No root is fixed; a root that is none; then the answer, once.
-    refused(&station.vigie(&["timestamp", "import", &answer]).run()?, 2, &["no root is fixed", "vigie timestamp trust"])?;
+    refused(
+        &station.vigie(&["timestamp", "import", &answer]).run()?,
+        2,
+        &["no root is fixed", "vigie timestamp trust"],
+    )?;
     let leaf = authority.path("tsa.pem").display().to_string();
     refused(&station.vigie(&["timestamp", "trust", &leaf]).run()?, 2, &["not the certificate of a root authority"])?;
     station.vigie(&["timestamp", "trust", &root]).run()?.success()?;
@@ -126,7 +132,11 @@ fn upper_bound(world: &World) -> CaseResult {
     std::fs::write(&foreign, authority.reply(&request, &Reply::default()))?;
     let shown = station.vigie(&["timestamp", "import", &foreign]).run()?.success()?.text();
     ensure!(shown.contains("covers  entries 0 to 5"), "{shown}");
-    refused(&station.vigie(&["timestamp", "export", "--to", "third", "--policy", "mine"]).run()?, 2, &["dotted numbers"])?;
+    refused(
+        &station.vigie(&["timestamp", "export", "--to", "third", "--policy", "mine"]).run()?,
+        2,
+        &["dotted numbers"],
+    )?;
     station.sound()?;
     Ok(())
 }
