@@ -15,6 +15,7 @@ mod sample_sites;
 mod station;
 #[path = "e2e/time.rs"]
 mod time;
+#[allow(dead_code, reason = "the authority can do more than is asked of it here")]
 #[path = "../../store/time/tests/time/kit.rs"]
 mod tsa;
 #[path = "e2e/world.rs"]

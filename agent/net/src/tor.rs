@@ -180,7 +180,8 @@ impl Directory {
         let document = blob(&known.cache, used.valid_after())?;
         let text = std::str::from_utf8(&document).map_err(|e| e.to_string())?;
         let (_, _, unchecked) = MdConsensus::parse(text).map_err(|e| e.to_string())?;
-        let signers = unchecked.dangerously_assume_timely().signing_cert_ids().map(DocId::AuthCert);
+        let read = unchecked.dangerously_assume_timely();
+        let signers = read.signing_cert_ids().map(DocId::AuthCert);
         let found = manager.texts(signers.take(AUTHORITIES)).map_err(|e| e.to_string())?;
         let mut certificates = Vec::new();
         for certificate in found.values() {

@@ -3,7 +3,7 @@
 //! digests and signatures are made over.
 
 use der::asn1::{AnyRef, IntRef, ObjectIdentifier};
-use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use der::{Reader, SliceReader, Tag, TagNumber, Tagged};
 
 /// Bytes that are not the DER that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,4 @@ pub(crate) const fn constructed(number: TagNumber) -> Tag {
 /// `[number]`, primitive (IMPLICIT over a primitive type).
 pub(crate) const fn primitive(number: TagNumber) -> Tag {
     Tag::ContextSpecific { constructed: false, number }
-}
-
-/// Some bytes are one whole INTEGER: its value.
-pub(crate) fn unsigned(bytes: &[u8]) -> Result<u32, Malformed> {
-    Ok(u32::from_der(bytes)?)
 }
