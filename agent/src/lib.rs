@@ -14,6 +14,7 @@ mod jar;
 mod mandates;
 mod monitor;
 mod originals;
+mod protect;
 mod record;
 mod rows;
 mod run;
