@@ -1,7 +1,7 @@
 //! One exchange, from permission to recorded bytes. The only caller of *net*: it takes an
 //! [`Authorization`] and nothing else can make a request leave.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,7 @@ use vigie_config::authorize::{Action, Ask, Authorization, Element, MediaPolicy, 
 use vigie_config::headers::From;
 use vigie_config::refusal::Refusal;
 use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
-use vigie_store::StoreError;
 use vigie_store::spool::{Spool, SpoolReader};
-use vigie_warc::Payload;
 use vigie_wire::limits::PARSE_BODY_BYTES;
 use vigie_wire::net::{
     CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
@@ -237,13 +235,7 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                 let room = PARSE_BODY_BYTES.saturating_sub(recorded.body.len());
                 recorded.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
-            Event::Finished(mut finished) => {
-                let cut = finished.incomplete.is_some() && recorded.head.is_some();
-                let wire = match spool {
-                    Some(spool) if cut => Some(settle(session, spool, &mut finished).map_err(disk)?),
-                    Some(spool) => Some(spool.finish().map_err(disk)?),
-                    None => None,
-                };
+            Event::Finished(finished) => {
                 return Ok(Exchange {
                     url,
                     target,
@@ -251,7 +243,7 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                     media,
                     started,
                     request: recorded.request,
-                    wire,
+                    wire: spool.map(Spool::finish).transpose().map_err(disk)?,
                     head: recorded.head,
                     finished,
                     connection: recorded.connection,
@@ -286,29 +278,6 @@ impl Recorded {
             *payload_bytes += piece.len() as u64;
         });
     }
-}
-
-/// A limit ends an exchange with bytes on record that *net* had not yet read as body: the account
-/// of a body that was cut is taken from the record itself, so that whoever checks it agrees.
-fn settle(session: &Session, spool: Spool, finished: &mut Finished) -> Result<SpoolReader, StoreError> {
-    let mut recorded = spool.finish()?;
-    let mut copy = Spool::create(session.store.spool_dir(), MEMORY_BYTES)?;
-    let (mut payload, mut hash, mut length) = (Payload::default(), Sha256::new(), 0);
-    let mut buffer = vec![0; 64 * 1024];
-    let fault = |source| StoreError::Io { trying: "reading back spooled bytes".into(), source };
-    loop {
-        let read = recorded.read(&mut buffer).map_err(fault)?;
-        if read == 0 {
-            break;
-        }
-        payload.feed(&buffer[..read], &mut |bytes| {
-            hash.update(bytes);
-            length += bytes.len() as u64;
-        });
-        copy.write_all(&buffer[..read]).map_err(fault)?;
-    }
-    (finished.body_bytes, finished.body_sha256) = (length, hash.finalize().into());
-    copy.finish()
 }
 
 /// Isolation: nothing about the mandate can be computed from the key without the session secret.
