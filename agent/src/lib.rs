@@ -2,6 +2,7 @@
 //! store holds. It opens no socket; *net* does, and only for an authorization.
 
 mod agentkey;
+mod bootstrap;
 mod capture;
 pub mod cli;
 mod clock;

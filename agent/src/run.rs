@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -15,11 +15,12 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::mandate::Mandate;
 use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
-use vigie_net::{Net, NetConfig};
+use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
-use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store};
+use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store, StoreError};
 
 use crate::agentkey::AgentKey;
+use crate::bootstrap::{NotUp, bring_up};
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
@@ -50,7 +51,7 @@ pub struct Plan {
     /// Opens the profile.
     pub profile_passphrase: SecretString,
     /// Signs who acted.
-    pub agent: AgentKey,
+    pub agent: Arc<AgentKey>,
     /// Why the agent looks.
     pub purpose: String,
     /// Clock.
@@ -183,6 +184,9 @@ fn address(url: &str) -> Wanted {
 /// begins what, signed by the agent.
 async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let now = plan.clock.stamp().wall;
+    for list in incoming::take(&plan.store, &plan.folder, plan.store.key(), now) {
+        list?;
+    }
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
@@ -213,7 +217,10 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let profile_key = plan
         .store
         .unlock_profile(powers.mandate().case(), profile.name(), &plan.profile_passphrase)
-        .map_err(Problem::from)?;
+        .map_err(|error| match error {
+            StoreError::WrongPassphrase => Problem::locked("the passphrase does not open the profile; try again"),
+            other => Problem::from(other),
+        })?;
     let state_dir = plan.folder.join("tor");
     let net = Net::start(NetConfig {
         tor: plan.workstation.tor.clone(),
@@ -221,19 +228,26 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         cache_dir: state_dir.join("cache"),
         tls_extra_roots: plan.workstation.extra_roots.clone(),
     })
-    .failing("starting Tor")?;
-    let monitor = Arc::clone(&plan.monitor);
-    let mut signal = stop.signal();
-    tokio::select! {
-        ready = net.bootstrap(move |state| monitor.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary)) => {
-            if let Err(failure) = ready {
-                net.shutdown().await;
-                let problem = Problem::other(format!("Tor is not ready: {}: check the clock and the network, then try again", failure.detail));
-                return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
-            }
-        }
-        () = signal.raised() => {
+    .map_err(|error| match error {
+        NetError::Config(_) | NetError::TrustAnchor(_) => Problem::input(format!("starting Tor: {error}")),
+        _ => Problem::other(format!("starting Tor: {error}")),
+    })?;
+    let begun = Instant::now();
+    let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
+    match bring_up(&net, &plan.monitor, limit, &stop).await {
+        Ok(()) => {}
+        Err(NotUp::Failed(failure)) => {
             net.shutdown().await;
+            plan.monitor.finish();
+            let problem = Problem::other(format!(
+                "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
+                failure.detail
+            ));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
+        }
+        Err(NotUp::Stopped) => {
+            net.shutdown().await;
+            plan.monitor.finish();
             return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
         }
     }
@@ -373,6 +387,7 @@ fn log_not_ready(
     powers: &Powers,
     recipients: &[Recipient],
     failure: &vigie_wire::net::Failure,
+    waited: Duration,
     problem: Problem,
 ) -> Problem {
     let row = FailureRow {
@@ -380,7 +395,7 @@ fn log_not_ready(
         kind: crate::session::kind_name(failure),
         detail: failure.detail.clone(),
         attempt: 1,
-        elapsed_ms: 0,
+        elapsed_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     };
     let outside = Outside {
         kind: Kind::Failure,

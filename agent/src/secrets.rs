@@ -2,7 +2,7 @@
 //! (the store's key only, after `vigie unlock`) or a prompt. Never an argument, never the
 //! environment, both of which other processes can read.
 
-use std::io::{Read, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,7 @@ fn prompt(text: &str, secret: Secret) -> Result<Zeroizing<String>, Problem> {
 
 fn from_fd(secret: Secret, fd: RawFd) -> Result<SecretString, Problem> {
     // `/proc/self/fd/N` opens the same file without taking ownership of a number that the
-    // caller chose, which would need `unsafe`; pipes and sockets of the parent work too.
+    // caller chose, which would need `unsafe`; pipes of the parent work too, sockets do not.
     let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
     let file = std::fs::File::open(&path).map_err(|e| {
         Problem::input(format!(
@@ -135,10 +135,12 @@ pub fn line_from_fd(fd: RawFd) -> Result<String, Problem> {
     Ok(text.trim().to_owned())
 }
 
-/// Reads one line from the terminal or standard input.
+/// Reads one line from standard input; a terminal is asked for it.
 pub fn line_from_prompt(label: &str) -> Result<String, Problem> {
-    let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "{label}: ").and_then(|()| stderr.flush());
+    if std::io::stdin().is_terminal() {
+        let mut stderr = std::io::stderr();
+        let _ = write!(stderr, "{label}: ").and_then(|()| stderr.flush());
+    }
     let mut text = String::new();
     std::io::stdin().read_line(&mut text).failing("reading standard input")?;
     Ok(text.trim().to_owned())

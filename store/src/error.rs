@@ -24,7 +24,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The directory holds no store, or one of a format that this version does not know.
-    #[error("{} holds no store that this version reads ({why}); name the directory that vigie init made", dir.display())]
+    #[error("{} holds no store that this version reads ({why}); name the directory that vigie init made, or use the version of vigie that made it", dir.display())]
     NotAStore {
         /// The directory.
         dir: PathBuf,

@@ -71,8 +71,11 @@ impl Layout {
             other => other?,
         };
         let text = String::from_utf8(text).map_err(|_| not("store.txt is not text"))?;
+        let format = text.lines().next().unwrap_or_default();
         if !text.starts_with("vigie.store/1\n") {
-            return Err(not("store.txt names another format"));
+            let plain = format.len() <= 40 && format.bytes().all(|b| b.is_ascii_graphic());
+            let format = if plain { format } else { "something else" };
+            return Err(not(&format!("store.txt says {format:?}, this version reads \"vigie.store/1\"")));
         }
         let facts = Facts::parse(&text).ok_or_else(|| StoreError::damaged("store.txt is not what was written"))?;
         Ok(Self { dir: dir.to_owned(), facts })

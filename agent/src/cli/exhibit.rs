@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use vigie_store::{Commitment, Draft, Kind, Private, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::rows::{ExhibitRow, MandateRow, ReadRow, SignedAct};
 use crate::{mandates, record};
@@ -113,9 +113,7 @@ pub struct GetArgs {
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
     let ExhibitCommand::Get(args) = command;
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("a read needs a purpose: say why with --purpose TEXT"));
-    }
+    purpose(&args.purpose)?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
