@@ -138,6 +138,9 @@ pub struct AgentArgs {
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    for line in crate::protect::process() {
+        show::warning(&line);
+    }
     let result = match cli.command {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),

@@ -214,7 +214,7 @@ impl Session {
     pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.store.submit(draft, Box::new(move |result| drop(sender.send(result))));
-        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        let result = receiver.await.unwrap_or(Err(StoreError::Closed));
         if let Err(error) = &result {
             self.stop.raise(format!("the store accepts nothing more: {error}"));
         }

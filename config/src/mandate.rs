@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
-use crate::authorize::Action;
+use crate::action::Action;
 use crate::document::Complaint;
 use crate::limits::Limits;
 use crate::media::Media;

@@ -165,13 +165,11 @@ impl Command {
     pub fn spawn(self) -> Result<Running, ProcessError> {
         let input = self.stdin.clone().unwrap_or_default();
         let mut running = self.spawn_with_open_input()?;
-        if let Some(mut stdin) = running.stdin.take() {
-            if !input.is_empty() {
-                // In a thread: a program that does not read must not block its caller.
-                std::thread::spawn(move || {
-                    let _ = stdin.write_all(&input);
-                });
-            }
+        if let Some(mut stdin) = running.stdin.take().filter(|_| !input.is_empty()) {
+            // In a thread: a program that does not read must not block its caller.
+            std::thread::spawn(move || {
+                let _ = stdin.write_all(&input);
+            });
         }
         Ok(running)
     }

@@ -7,8 +7,12 @@
 
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/hostile.rs"]
+mod hostile;
 #[path = "e2e/network.rs"]
 mod network;
+#[path = "e2e/opened.rs"]
+mod opened;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
 #[path = "e2e/station.rs"]
@@ -25,7 +29,7 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases()].concat()
+    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases()].concat()
 }
 
 fn main() -> ExitCode {

@@ -12,6 +12,11 @@ pub fn error(problem: &Problem) {
     let _ = writeln!(anstream::stderr(), "\u{1b}[31mvigie:\u{1b}[0m {problem}");
 }
 
+/// Something to know that stops nothing: one line on standard error.
+pub fn warning(line: &str) {
+    let _ = writeln!(anstream::stderr(), "\u{1b}[33mvigie:\u{1b}[0m {line}");
+}
+
 /// A line on standard output.
 pub fn line(text: impl std::fmt::Display) -> Result<(), Problem> {
     bytes(format!("{text}\n").as_bytes())
