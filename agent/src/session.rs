@@ -247,7 +247,8 @@ impl Session {
             self.tally.refused_pages.fetch_add(1, Ordering::Relaxed);
         }
         if self.append(draft).await.is_ok() && asked_for {
-            self.monitor.line(&format!("refused ({context}, {target}): {first}"));
+            let place = if target.is_empty() { context.to_owned() } else { format!("{context}, {target}") };
+            self.monitor.line(&format!("refused ({place}): {first}"));
         }
     }
 

@@ -5,6 +5,8 @@
 //! [`World::quiet`]. A filter that matches no case starts no network:
 //! `cargo test -p vigie-tests --test e2e -- tls`.
 
+#[path = "e2e/addresses.rs"]
+mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
 #[path = "e2e/hostile.rs"]
@@ -29,7 +31,7 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases()].concat()
+    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases(), addresses::cases()].concat()
 }
 
 fn main() -> ExitCode {
