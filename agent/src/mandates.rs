@@ -3,13 +3,14 @@
 
 use jiff::Timestamp;
 use serde_json::json;
+use vigie_config::Sha256Digest;
 use vigie_config::mandate::{Mandate, SignedMandate, same_recipients};
 use vigie_config::revocation::{Revocations, SignedRevocation};
 use vigie_config::signers::AllowedSigners;
 use vigie_store::{Commitment, Draft, Kind, Private, Receipt, Recipient, Store};
 
 use crate::error::{Failing, Problem};
-use crate::rows::{MandateRow, RevocationRow};
+use crate::rows::{MandateRow, RefusalRow, RevocationRow};
 
 /// The allowed signers that were fixed when the workstation was set up.
 pub fn signers(store: &Store) -> Result<AllowedSigners, Problem> {
@@ -42,7 +43,45 @@ pub fn open(store: &Store, id: Option<&str>, now: Timestamp) -> Result<Mandate, 
     let row = find(store, id)?;
     SignedMandate::new(row.document.into_bytes(), row.signature.into_bytes())
         .verify(&signers(store)?, now)
-        .map_err(|e| Problem::refused(e.to_string()))
+        .map_err(Problem::from)
+}
+
+/// Logs that something was refused outside of a session. `about` is what the entry commits to.
+pub fn refuse(store: &Store, about: Commitment, problem: Problem) -> Problem {
+    let row = RefusalRow {
+        code: problem.refusal.unwrap_or("refused").to_owned(),
+        line: problem.line.clone(),
+        target: String::new(),
+        count: 1,
+    };
+    let draft = Draft {
+        kind: Kind::Refusal,
+        mandate: None,
+        session: None,
+        exhibit: None,
+        commitments: vec![about],
+        private: None,
+        row: serde_json::to_vec(&row).unwrap_or_default(),
+        url_row: None,
+        state: Vec::new(),
+    };
+    match store.append(draft) {
+        Ok(_) => problem,
+        Err(error) => Problem {
+            refusal: problem.refusal,
+            ..Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line))
+        },
+    }
+}
+
+/// A mandate, as what an entry commits to.
+pub fn about_mandate(id: &str) -> Commitment {
+    Commitment { name: "mandate-id", value: id.as_bytes().to_vec() }
+}
+
+/// A document that did not count, as what an entry commits to.
+pub fn about_document(document: &[u8]) -> Commitment {
+    Commitment { name: "document-sha256", value: Sha256Digest::of(document).0.to_vec() }
 }
 
 /// The row of a mandate.
@@ -104,14 +143,14 @@ pub fn add(
     let row_signature = String::from_utf8(signature.clone())
         .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?;
     let signers = signers(store)?;
-    let mandate =
-        SignedMandate::new(document, signature).verify(&signers, now).map_err(|e| Problem::refused(e.to_string()))?;
+    let mandate = SignedMandate::new(document, signature).verify(&signers, now)?;
     for (_, other) in all(store)? {
         if other.id == mandate.id() && other.document != row_document {
-            return Err(Problem::refused(format!(
+            let line = format!(
                 "a different mandate {} is already in this store: give the new one another id and say renews = {:?}",
                 other.id, other.id
-            )));
+            );
+            return Err(Problem { refusal: Some("mandate-id-taken"), ..Problem::refused(line) });
         }
         if other.case != mandate.case() {
             continue;
@@ -120,7 +159,7 @@ pub fn add(
         let other = SignedMandate::new(other.document.into_bytes(), other.signature.into_bytes())
             .verify_at_any_time(&signers)
             .map_err(|e| Problem::unsound(format!("a mandate in this store: {e}")))?;
-        same_recipients(&other, &mandate).map_err(|e| Problem::refused(e.to_string()))?;
+        same_recipients(&other, &mandate)?;
     }
     let row = MandateRow {
         id: mandate.id().to_owned(),
@@ -159,9 +198,7 @@ pub fn revoke(
         signature: String::from_utf8(signature.clone())
             .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?,
     };
-    let list = SignedRevocation::new(document, signature)
-        .verify(&signers(store)?, now)
-        .map_err(|e| Problem::refused(e.to_string()))?;
+    let list = SignedRevocation::new(document, signature).verify(&signers(store)?, now)?;
     let draft = Draft {
         kind: Kind::MandateRevoked,
         mandate: None,

@@ -179,7 +179,7 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
-        Err(problem) => return Err(refuse_open(&plan, &row.id, problem)),
+        Err(problem) => return Err(mandates::refuse(&plan.store, mandates::about_mandate(&row.id), problem)),
     };
     let recipients = mandates::recipients(&mandate, now)?;
     let revocations = mandates::revocations(&plan.store)?;
@@ -192,10 +192,10 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
             .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
     let powers = match Powers::bind(mandate, &profile, plan.agent.public(), now)
-        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers))
+        .and_then(|powers| powers.check(&revocations, now).map(|()| powers))
     {
         Ok(powers) => powers,
-        Err(refusal) => return Err(refuse_open(&plan, &row.id, Problem::refused(refusal.to_string()))),
+        Err(refusal) => return Err(mandates::refuse(&plan.store, mandates::about_mandate(&row.id), refusal.into())),
     };
     let profile_key = plan
         .store
@@ -285,31 +285,6 @@ fn statement(session: &Session) -> String {
         String::new(),
     ]
     .join("\n")
-}
-
-/// A refusal before there is a session is an entry as well.
-fn refuse_open(plan: &Plan, mandate: &str, problem: Problem) -> Problem {
-    let row = crate::rows::RefusalRow {
-        code: "session-open".into(),
-        line: problem.line.clone(),
-        target: String::new(),
-        count: 1,
-    };
-    let draft = vigie_store::Draft {
-        kind: Kind::Refusal,
-        mandate: None,
-        session: None,
-        exhibit: None,
-        commitments: vec![vigie_store::Commitment { name: "mandate-id", value: mandate.as_bytes().to_vec() }],
-        private: None,
-        row: serde_json::to_vec(&row).unwrap_or_default(),
-        url_row: None,
-        state: Vec::new(),
-    };
-    match plan.store.append(draft) {
-        Ok(_) => problem,
-        Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
-    }
 }
 
 fn log_not_ready(
