@@ -107,6 +107,9 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
         };
         let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
         tell(&report, args.json)?;
+        if let Some(reason) = &report.stopped {
+            show::error(&Problem::new(report.code(), format!("the run ended early: {reason}")));
+        }
         if once || report.stopped.is_some() {
             return Ok(report.code());
         }
@@ -176,8 +179,5 @@ fn tell(report: &Report, json: bool) -> Result<(), Problem> {
         "{} exhibits ({} incomplete), {} refusals, {} pages given up; log size {}",
         report.exhibits, report.incomplete, report.refusals, report.failed_pages, report.log_size
     ))?;
-    if let Some(reason) = &report.stopped {
-        show::line(format!("ended early: {reason}"))?;
-    }
     Ok(())
 }
