@@ -9,8 +9,12 @@
 mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/clock.rs"]
+mod clock;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/mandates.rs"]
+mod mandates;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/opened.rs"]
@@ -31,7 +35,16 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases(), addresses::cases()].concat()
+    [
+        network::cases(),
+        sample_sites::cases(),
+        chain::cases(),
+        hostile::cases(),
+        addresses::cases(),
+        mandates::cases(),
+        clock::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
