@@ -11,6 +11,8 @@ mod addresses;
 mod chain;
 #[path = "e2e/clock.rs"]
 mod clock;
+#[path = "e2e/cookies.rs"]
+mod cookies;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/mandates.rs"]
@@ -19,6 +21,8 @@ mod mandates;
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/running.rs"]
+mod running;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
 #[path = "e2e/station.rs"]
@@ -42,6 +46,8 @@ fn cases() -> Vec<Case> {
         hostile::cases(),
         addresses::cases(),
         mandates::cases(),
+        running::cases(),
+        cookies::cases(),
         clock::cases(),
     ]
     .concat()

@@ -167,14 +167,7 @@ fn documents(world: &World) -> CaseResult {
             vec![line(&impossible, "habilitated_until"), "date".into()],
             None,
         ),
-        (
-            "local",
-            local.clone(),
-            ByAuthority,
-            2,
-            vec![line(&local, "from = "), "written in UTC".into()],
-            None,
-        ),
+        ("local", local.clone(), ByAuthority, 2, vec![line(&local, "from = "), "written in UTC".into()], None),
     ];
     let mut logged = Vec::new();
     for (name, text, signed, code, mut expected, entry) in attempts {
