@@ -9,16 +9,24 @@
 mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/clock.rs"]
+mod clock;
+#[path = "e2e/cookies.rs"]
+mod cookies;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/machine.rs"]
 mod machine;
+#[path = "e2e/mandates.rs"]
+mod mandates;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/running.rs"]
+mod running;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
 #[path = "e2e/station.rs"]
@@ -35,8 +43,19 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases(), addresses::cases(), faults::cases()]
-        .concat()
+    [
+        network::cases(),
+        sample_sites::cases(),
+        chain::cases(),
+        hostile::cases(),
+        addresses::cases(),
+        mandates::cases(),
+        running::cases(),
+        cookies::cases(),
+        clock::cases(),
+        faults::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
