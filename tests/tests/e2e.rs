@@ -9,8 +9,18 @@
 mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/cli.rs"]
+mod cli;
+#[path = "e2e/cli_terminal.rs"]
+mod cli_terminal;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/faults_disk.rs"]
+mod faults_disk;
+#[path = "e2e/faults_input.rs"]
+mod faults_input;
+#[path = "e2e/faults_store.rs"]
+mod faults_store;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/machine.rs"]
@@ -23,6 +33,8 @@ mod opened;
 mod sample_sites;
 #[path = "e2e/station.rs"]
 mod station;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -35,8 +47,21 @@ use crate::world::{Case, World};
 
 /// All themes.
 fn cases() -> Vec<Case> {
-    [network::cases(), sample_sites::cases(), chain::cases(), hostile::cases(), addresses::cases(), faults::cases()]
-        .concat()
+    [
+        network::cases(),
+        sample_sites::cases(),
+        chain::cases(),
+        hostile::cases(),
+        addresses::cases(),
+        faults::cases(),
+        faults_input::cases(),
+        faults_store::cases(),
+        faults_disk::cases(),
+        stop::cases(),
+        cli::cases(),
+        cli_terminal::cases(),
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
