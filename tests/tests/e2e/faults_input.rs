@@ -220,7 +220,7 @@ fn vigie_toml(world: &World) -> CaseResult {
     let good = std::fs::read_to_string(&path)?;
     let lines = good.lines().count();
     let size = station.json(&["status"])?["log_size"].clone();
-    let unknown_key = format!("line {}", lines + 2);
+    let unknown_key = format!("line {}", lines + 3);
     for (more, words) in [
         ("[tro]\nx = 1", &["vigie.toml", "unknown field `tro`"][..]),
         ("[fetch]\nbody_byte = 1", &["unknown field `body_byte`", "body_bytes", &unknown_key]),
