@@ -108,6 +108,14 @@ impl Command {
         self
     }
 
+    /// The same on a terminal of its own (script(1)), whose output and input are this command's.
+    pub fn on_terminal(self) -> Self {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        let quoted: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))).collect();
+        let args = ["-q".into(), "-e".into(), "-c".into(), quoted.join(" ").into(), "/dev/null".into()];
+        Self { program: "script".into(), args: args.to_vec(), ..self }.env("SHELL", "/bin/sh")
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
@@ -282,6 +290,16 @@ impl Running {
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Writes to its standard input.
+    ///
+    /// # Errors
+    /// When it was closed, by either side.
+    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(bytes)?;
+        stdin.flush()
     }
 
     /// Closes its standard input.

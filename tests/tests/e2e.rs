@@ -9,12 +9,22 @@
 mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/cli.rs"]
+mod cli;
+#[path = "e2e/cli_terminal.rs"]
+mod cli_terminal;
 #[path = "e2e/clock.rs"]
 mod clock;
 #[path = "e2e/cookies.rs"]
 mod cookies;
 #[path = "e2e/faults.rs"]
 mod faults;
+#[path = "e2e/faults_disk.rs"]
+mod faults_disk;
+#[path = "e2e/faults_input.rs"]
+mod faults_input;
+#[path = "e2e/faults_store.rs"]
+mod faults_store;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/machine.rs"]
@@ -31,6 +41,8 @@ mod running;
 mod sample_sites;
 #[path = "e2e/station.rs"]
 mod station;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -54,6 +66,12 @@ fn cases() -> Vec<Case> {
         cookies::cases(),
         clock::cases(),
         faults::cases(),
+        faults_input::cases(),
+        faults_store::cases(),
+        faults_disk::cases(),
+        stop::cases(),
+        cli::cases(),
+        cli_terminal::cases(),
     ]
     .concat()
 }

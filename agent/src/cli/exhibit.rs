@@ -119,9 +119,9 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
     if to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
     }
+    let key = key(&args.open)?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;
-    let key = key(&args.open)?;
     let store = open_with(&args.open.at.store, key)?;
     let reader = Reader::open(&args.open.at.store)?;
     let (entry, mut age) = reader.exhibit(args.number)?;

@@ -13,7 +13,7 @@ use vigie_store::{NewStore, Store};
 use vigie_tests::desk::Target;
 use vigie_tests::process::{Command, Output, Running};
 
-use crate::station::{Outcome, PURPOSE, STORE_PASSPHRASE, Station, refused};
+use crate::station::{Outcome, STORE_PASSPHRASE, Station, refused};
 use crate::world::World;
 
 /// How long a condition may take on a busy machine.
@@ -95,11 +95,6 @@ impl Station {
         let (kind, row) = self.entries()?.pop().ok_or("an empty log")?;
         Ok(if kind == "session-close" { row["end"].as_str().unwrap_or_default().to_owned() } else { kind })
     }
-
-    /// `vigie run` on the store, another purpose than the usual one.
-    pub fn run_for(&self, purpose: &str) -> Command {
-        self.vigie(&["run", "--once", "--purpose", purpose])
-    }
 }
 
 /// Waits until something is there.
@@ -171,9 +166,4 @@ impl Mounts {
     pub fn shell(&self, script: &str) -> Outcome<Output> {
         Ok(self.enter(Command::new("sh").args(["-c", script]), Path::new("/")).run()?.success()?)
     }
-}
-
-/// A capture's purpose, for cases that build their own commands.
-pub fn purpose() -> [&'static str; 2] {
-    ["--purpose", PURPOSE]
 }
