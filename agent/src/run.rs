@@ -329,7 +329,8 @@ fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &
         private: json!({"context": "address", "agent": powers.agent_code(), "purpose": plan.purpose,
             "refused": [{"url": url, "code": refusal.code(), "reason": refusal.to_string()}]}),
     };
-    outside.log(&plan.store, Problem::from(refusal.clone()))
+    let problem = Problem::refused(format!("refused (address): {refusal}"));
+    outside.log(&plan.store, Problem { refusal: Some(refusal.code()), ..problem })
 }
 
 /// Tor did not come up.
