@@ -260,7 +260,8 @@ impl<'b> Guard<'b> {
         let foreign = self.foreign();
         let leaf = is_void(&name) || raw_result(&name).is_some();
         let limit = if &*name == "a" { NESTING_LINKS } else { NESTING };
-        let deep = !leaf && !(tag.self_closing && foreign) && self.size() >= limit;
+        let shallow = leaf || (tag.self_closing && foreign);
+        let deep = !shallow && self.size() >= limit;
         let closes = deep || (self.xml && tag.self_closing && !is_void(&name) && !foreign);
         let formatting = if is_formatting(&name) { keep_apart(&mut tag) } else { Vec::new() };
         let sink = &self.builder.sink;

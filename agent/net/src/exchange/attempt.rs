@@ -16,6 +16,7 @@ use crate::connection::{Answer, Connection};
 use crate::wire::{FIELDS, Read, Tap};
 
 /// How an attempt on one connection ended.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, on the stack of its exchange")]
 pub enum Attempt {
     /// With a last event; the connection may be kept.
     Ended(Event, Option<Connection>),

@@ -85,7 +85,7 @@ fn every_coding_is_taken_off() {
 
 #[test]
 fn what_is_no_coding_is_read_as_it_is() {
-    let chain = vec!["gzip"; 5].join(",");
+    let chain = ["gzip"; 5].join(",");
     for (coding, body, warning) in [
         ("gzip", HTML.to_vec(), "is not gzip"),
         ("br", HTML.to_vec(), "is not br"),
