@@ -15,6 +15,7 @@ mod jar;
 mod mandates;
 mod monitor;
 mod originals;
+mod outside;
 mod protect;
 mod record;
 mod rows;

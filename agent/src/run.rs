@@ -17,7 +17,7 @@ use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
 use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
-use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store, StoreError};
+use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
 
 use crate::agentkey::AgentKey;
 use crate::bootstrap::{NotUp, bring_up};
@@ -30,6 +30,7 @@ use crate::jar::Jar;
 use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
+use crate::outside::{self, Outside};
 use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
@@ -190,7 +191,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
-        Err(problem) => return Err(refuse_open(&plan, &row.id, problem)),
+        Err(problem) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), problem)),
     };
     let recipients = mandates::recipients(&mandate, now)?;
     let revocations = mandates::revocations(&plan.store)?;
@@ -203,10 +204,10 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
     let bound = Powers::bind(mandate, &profile, plan.agent.public(), now)
-        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers));
+        .and_then(|powers| powers.check(&revocations, now).map(|()| powers));
     let powers = match bound {
         Ok(powers) => powers,
-        Err(refusal) => return Err(refuse_open(&plan, &row.id, Problem::refused(refusal.to_string()))),
+        Err(refusal) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), refusal.into())),
     };
     if let Work::Address(url) = work
         && let Err(refusal) = powers.authorize(&ask(&address(url)), &revocations, &Usage::default(), now)
@@ -315,56 +316,6 @@ fn statement(session: &Session) -> String {
     .join("\n")
 }
 
-/// An entry outside of any session.
-struct Outside<'a> {
-    kind: Kind,
-    mandate: Option<&'a Mandate>,
-    recipients: &'a [Recipient],
-    commitment: Commitment,
-    row: Result<Vec<u8>, serde_json::Error>,
-    private: serde_json::Value,
-}
-
-impl Outside<'_> {
-    /// Logs it; the problem says so when that fails too.
-    fn log(self, plan: &Plan, problem: Problem) -> Problem {
-        let json = self.private.to_string().into_bytes();
-        let draft = Draft {
-            kind: self.kind,
-            mandate: self.mandate.map(|mandate| mandate.digest().0),
-            session: None,
-            exhibit: None,
-            commitments: vec![self.commitment],
-            private: (!self.recipients.is_empty()).then(|| Private { recipients: self.recipients.to_vec(), json }),
-            row: self.row.unwrap_or_default(),
-            url_row: None,
-            state: Vec::new(),
-        };
-        match plan.store.append(draft) {
-            Ok(_) => problem,
-            Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
-        }
-    }
-}
-
-/// A refusal before there is a session is an entry as well, for the mandate's recipients to read
-/// when the mandate itself can be read.
-fn refuse_open(plan: &Plan, id: &str, problem: Problem) -> Problem {
-    let now = plan.clock.stamp().wall;
-    let mandate = mandates::read(&plan.store, id).ok();
-    let recipients = mandate.as_ref().and_then(|mandate| mandates::recipients(mandate, now).ok()).unwrap_or_default();
-    let row = RefusalRow { code: "session-open".into(), line: problem.line.clone(), target: String::new(), count: 1 };
-    let outside = Outside {
-        kind: Kind::Refusal,
-        mandate: mandate.as_ref(),
-        recipients: &recipients,
-        commitment: Commitment { name: "mandate-id", value: id.as_bytes().to_vec() },
-        row: serde_json::to_vec(&row),
-        private: json!({"context": "session-open", "mandate": id, "reason": problem.line}),
-    };
-    outside.log(plan, problem)
-}
-
 /// An address that the agent gave and the mandate does not permit.
 fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &str, refusal: &Refusal) -> Problem {
     let row =
@@ -378,7 +329,7 @@ fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &
         private: json!({"context": "address", "agent": powers.agent_code(), "purpose": plan.purpose,
             "refused": [{"url": url, "code": refusal.code(), "reason": refusal.to_string()}]}),
     };
-    outside.log(plan, Problem::refused(format!("refused: {refusal}")))
+    outside.log(&plan.store, Problem::from(refusal.clone()))
 }
 
 /// Tor did not come up.
@@ -405,7 +356,7 @@ fn log_not_ready(
         private: json!({"kind": row.kind, "detail": row.detail}),
         row: serde_json::to_vec(&row),
     };
-    outside.log(plan, problem)
+    outside.log(&plan.store, problem)
 }
 
 /// The profile of a case, by name or the only one.

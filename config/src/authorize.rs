@@ -146,6 +146,17 @@ impl Powers {
         Ok(())
     }
 
+    /// What holds for every exchange, whatever it asks: validity, non-opposition, habilitation, no
+    /// revocation, the hours of work.
+    pub fn check(&self, revocations: &Revocations, now: Timestamp) -> Result<(), Refusal> {
+        self.standing(now)?;
+        revocations.check(&self.mandate, now)?;
+        match self.mandate.limits.hours().filter(|hours| !hours.contain(now)) {
+            Some(hours) => Err(Refusal::OutsideHours { hours: hours.to_string() }),
+            None => Ok(()),
+        }
+    }
+
     /// Permits one exchange or says why not. Every check is made anew each time: time passes,
     /// lists arrive, limits fill.
     pub fn authorize(
@@ -155,12 +166,8 @@ impl Powers {
         usage: &Usage,
         now: Timestamp,
     ) -> Result<Authorization, Refusal> {
-        self.standing(now)?;
-        revocations.check(&self.mandate, now)?;
+        self.check(revocations, now)?;
         let limits = &self.mandate.limits;
-        if let Some(hours) = limits.hours().filter(|hours| !hours.contain(now)) {
-            return Err(Refusal::OutsideHours { hours: hours.to_string() });
-        }
         if !self.mandate.actions.contains(&ask.action) {
             return Err(Refusal::Action(ask.action));
         }

@@ -76,6 +76,21 @@ pub enum MandateError {
     },
 }
 
+impl MandateError {
+    /// Stable code for programs and statistics; where a [`crate::refusal::Refusal`] says the same,
+    /// its code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "mandate-signature",
+            Self::Document(_) => "mandate-document",
+            Self::Principal { .. } => "mandate-principal",
+            Self::Validity { from, now, .. } if now < from => "not-yet-valid",
+            Self::Validity { .. } => "expired",
+            Self::Recipients { .. } => "recipients",
+        }
+    }
+}
+
 /// A mandate that holds. `Debug` shows id and digest only: pseudonyms stay hidden.
 #[derive(Clone)]
 pub struct Mandate {

@@ -13,6 +13,10 @@ mod chain;
 mod cli;
 #[path = "e2e/cli_terminal.rs"]
 mod cli_terminal;
+#[path = "e2e/clock.rs"]
+mod clock;
+#[path = "e2e/cookies.rs"]
+mod cookies;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/faults_disk.rs"]
@@ -25,10 +29,14 @@ mod faults_store;
 mod hostile;
 #[path = "e2e/machine.rs"]
 mod machine;
+#[path = "e2e/mandates.rs"]
+mod mandates;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/running.rs"]
+mod running;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
 #[path = "e2e/station.rs"]
@@ -53,6 +61,10 @@ fn cases() -> Vec<Case> {
         chain::cases(),
         hostile::cases(),
         addresses::cases(),
+        mandates::cases(),
+        running::cases(),
+        cookies::cases(),
+        clock::cases(),
         faults::cases(),
         faults_input::cases(),
         faults_store::cases(),

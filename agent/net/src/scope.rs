@@ -69,11 +69,7 @@ fn host(name: &str) -> bool {
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && last != "onion"
-        && !number(last)
+    name.len() <= 253 && name.contains('.') && name.split('.').all(label) && last != "onion" && !number(last)
 }
 
 /// A last label by which some programs take the whole name for an IPv4 address (the WHATWG URL
@@ -129,10 +125,32 @@ mod tests {
             assert!(check(&request(host, 80, Transport::Plain)).is_ok(), "{host}");
         }
         for host in [
-            "", "localhost", "127.0.0.1", "1.2.3", "0.1", "1.2.3.0x7f", "a.0x", "[::1]", "::1", "Shop.example",
-            "shop.example.", ".example", "a..b", "sh_op.example", "shop.example:80", "a@b.example", "bücher.example",
-            "a.onion", "onion", ".onion", "shop.onion", &format!("www.{onion}"), &onion.replace('2', "1"),
-            &onion.to_uppercase(), &format!("{}.example", "a".repeat(64)), &"a.".repeat(130),
+            "",
+            "localhost",
+            "127.0.0.1",
+            "1.2.3",
+            "0.1",
+            "1.2.3.0x7f",
+            "a.0x",
+            "[::1]",
+            "::1",
+            "Shop.example",
+            "shop.example.",
+            ".example",
+            "a..b",
+            "sh_op.example",
+            "shop.example:80",
+            "a@b.example",
+            "bücher.example",
+            "a.onion",
+            "onion",
+            ".onion",
+            "shop.onion",
+            &format!("www.{onion}"),
+            &onion.replace('2', "1"),
+            &onion.to_uppercase(),
+            &format!("{}.example", "a".repeat(64)),
+            &"a.".repeat(130),
         ] {
             assert!(check(&request(host, 80, Transport::Plain)).is_err(), "{host}");
         }
@@ -162,7 +180,9 @@ mod tests {
 
     #[test]
     fn paths_and_fields_cannot_make_a_second_request() {
-        for path in ["", "a", "*", "http://shop.example/", "/ HTTP/1.1\r\nX: y", "/a b", "/\t", "/é", "/#a", "/\0", "/\x7f"] {
+        for path in
+            ["", "a", "*", "http://shop.example/", "/ HTTP/1.1\r\nX: y", "/a b", "/\t", "/é", "/#a", "/\0", "/\x7f"]
+        {
             assert!(refused(|request| request.path = path.into()), "{path:?}");
         }
         assert!(refused(|request| request.path = format!("/{}", "a".repeat(limits::URL_BYTES))));

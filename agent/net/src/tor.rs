@@ -216,9 +216,9 @@ fn kind_layer(kind: ErrorKind, onion: bool) -> FailureKind {
         | ErrorKind::RemoteStreamReset
         | ErrorKind::RelayTooBusy
         | ErrorKind::NoExit => FailureKind::ExitFailed,
-        ErrorKind::InvalidStreamTarget
-        | ErrorKind::ForbiddenStreamTarget
-        | ErrorKind::OnionServiceAddressInvalid => FailureKind::OutOfScope,
+        ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget | ErrorKind::OnionServiceAddressInvalid => {
+            FailureKind::OutOfScope
+        }
         _ => FailureKind::Other,
     }
 }
@@ -298,8 +298,7 @@ fn network(config: &TorClientConfig) -> Result<Network, NetError> {
     let directory = config.dir_mgr_config().map_err(|e| fault(&e))?;
     let shipped = NetworkConfigBuilder::default().build().map_err(|e| fault(&e))?;
     let ids = directory.network.authorities().v3idents().iter();
-    let mut authorities: Vec<_> =
-        ids.map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect();
+    let mut authorities: Vec<_> = ids.map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect();
     authorities.sort();
     let overrides = directory.override_net_params.iter().next().is_some();
     Ok(Network { authorities, public: directory.network == shipped && !overrides })

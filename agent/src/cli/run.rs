@@ -120,8 +120,11 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
         };
         let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
         tell(&report, args.json)?;
+        if let Some(reason) = &report.stopped {
+            show::error(&Problem::new(report.code(), format!("the run ended early: {reason}")));
+        }
         if once || report.stopped.is_some() {
-            return end(&report);
+            return Ok(report.code());
         }
         let next = clock().stamp().wall + ROUND;
         terminal.line(&format!("the next round begins at {}", next.strftime("%Y-%m-%dT%H:%M:%SZ")));
@@ -206,16 +209,5 @@ fn tell(report: &Report, json: bool) -> Result<(), Problem> {
         "{} exhibits ({} incomplete), {} refusals, {} pages given up; log size {}",
         report.exhibits, report.incomplete, report.refusals, report.failed_pages, report.log_size
     ))?;
-    if let Some(reason) = report.stopped.as_ref().filter(|_| report.code() != exit::FAILED) {
-        show::line(format!("ended early: {reason}"))?;
-    }
     Ok(())
-}
-
-/// The exit code; a fault of the machine is said as one.
-fn end(report: &Report) -> Result<u8, Problem> {
-    match (&report.stopped, report.code()) {
-        (Some(reason), exit::FAILED) => Err(Problem::other(format!("the run ended early: {reason}"))),
-        (_, code) => Ok(code),
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Kind, Reader};
+use vigie_store::{Kind, Reader, StoreError};
 
 use super::{OpenArgs, clock, key, show};
 use crate::error::{Problem, exit};
@@ -36,6 +36,8 @@ struct Status {
     refusals: u64,
     failures: u64,
     unwitnessed: u64,
+    /// The clock stands before the newest entry: nothing is written until it is set right.
+    clock_behind: bool,
     targets: BTreeMap<String, Target>,
 }
 
@@ -51,11 +53,11 @@ struct Target {
 pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = Reader::open(&args.open.at.store)?;
+    let mut newest = None;
     let mut status = Status {
         origin: reader.origin().to_owned(),
         log_size: reader.size(),
         running: vigie_store::is_locked(&args.open.at.store),
-        clock: format!("{:?}", clock().stamp().clock).to_lowercase(),
         // No witness has cosigned anything: this build signs checkpoints and prints them, and a
         // head that the custodian keeps is what detects a rewritten log.
         unwitnessed: reader.size(),
@@ -64,6 +66,7 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     for entry in reader.entries()? {
         let entry = entry?;
         let time = entry.stamp.wall.to_string();
+        newest = Some(entry.stamp.wall);
         status.first.get_or_insert_with(|| time.clone());
         status.last = Some(time.clone());
         let row = || reader.row(entry.sequence, &key);
@@ -95,12 +98,21 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
             _ => {}
         }
     }
+    // Read last: a running session may have written meanwhile.
+    let stamp = clock().stamp();
+    status.clock = stamp.clock.name().to_owned();
+    let behind = newest.filter(|last| stamp.wall < *last);
+    status.clock_behind = behind.is_some();
     if args.json {
         show::json(&status)?;
     } else {
         text(&status)?;
     }
-    Ok(exit::OK)
+    match behind {
+        // What `capture` and `run` would answer.
+        Some(last) => Err(StoreError::ClockBehind { last, now: stamp.wall }.into()),
+        None => Ok(exit::OK),
+    }
 }
 
 fn text(status: &Status) -> Result<(), Problem> {
@@ -119,7 +131,8 @@ fn text(status: &Status) -> Result<(), Problem> {
         "unwitnessed {} entries: no cosignature yet; keep `vigie checkpoint` elsewhere",
         status.unwitnessed
     ))?;
-    show::line(format!("clock       {}", status.clock))?;
+    let behind = if status.clock_behind { ", behind the log" } else { "" };
+    show::line(format!("clock       {}{behind}", status.clock))?;
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
     show::line(format!("refusals    {}", status.refusals))?;
     show::line(format!("failures    {}", status.failures))?;

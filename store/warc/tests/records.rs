@@ -62,7 +62,10 @@ fn sound(write: impl FnOnce(&mut WarcWriter<Vec<u8>>) -> Result<(), WarcError>, 
     let id = head.field("WARC-Record-ID").expect("an id");
     assert!(id.starts_with("<urn:uuid:") && id.ends_with('>'));
     assert_eq!(head.field("WARC-Block-Digest"), Some(vigie_warc::sha256_label(&sha256(&block)).as_str()));
-    assert_eq!((head.length, head.field("Content-Length")), (block.len() as u64, Some(block.len().to_string().as_str())));
+    assert_eq!(
+        (head.length, head.field("Content-Length")),
+        (block.len() as u64, Some(block.len().to_string().as_str()))
+    );
     assert_eq!(head.fields.len(), expected.len() + 3, "and nothing else: {:?}", head.fields);
     // An onion service has no address, and who it was that asked is nobody's business here (§5.12).
     assert_eq!(head.field("WARC-IP-Address"), None);
@@ -82,7 +85,10 @@ fn each_kind_has_the_fields_that_the_standard_asks_for() {
         &[("WARC-Filename", "exhibit-1.warc.gz"), ("Content-Type", "application/warc-fields")],
     );
     let (_, block) = one(|warc| warc.warcinfo(date(), &info).map(drop));
-    assert_eq!(block, b"software: vigie 0.1.0\r\nformat: WARC File Format 1.1\r\noperator: A-07\r\nvigie-network: public\r\n");
+    assert_eq!(
+        block,
+        b"software: vigie 0.1.0\r\nformat: WARC File Format 1.1\r\noperator: A-07\r\nvigie-network: public\r\n"
+    );
     let about = [("WARC-Target-URI", URL), ("WARC-Warcinfo-ID", "<urn:uuid:info>")];
     let all = |more: &[(&'static str, &'static str)]| [&about[..], more].concat();
     let id = "<urn:uuid:4f0cbe4e-9d5c-4d7c-a0dc-6c1f1bd2a7c0>";
@@ -93,14 +99,10 @@ fn each_kind_has_the_fields_that_the_standard_asks_for() {
         cipher_suite: Some("TLS_AES_128_GCM_SHA256"),
         ..response(URL, id)
     };
-    let payload =
-        ("WARC-Payload-Digest", "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    let payload = ("WARC-Payload-Digest", "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
     let http = ("Content-Type", "application/http;msgtype=response");
-    let spoken = [
-        ("WARC-Protocol", "http/1.1"),
-        ("WARC-Protocol", "tls/1.3"),
-        ("WARC-Cipher-Suite", "TLS_AES_128_GCM_SHA256"),
-    ];
+    let spoken =
+        [("WARC-Protocol", "http/1.1"), ("WARC-Protocol", "tls/1.3"), ("WARC-Cipher-Suite", "TLS_AES_128_GCM_SHA256")];
     let said = |warc: &mut WarcWriter<_>, response: &Response<'_>, block: &[u8]| {
         warc.response(date(), "<urn:uuid:info>", response, &mut &block[..], block.len() as u64, sha256(block))
     };
@@ -109,7 +111,12 @@ fn each_kind_has_the_fields_that_the_standard_asks_for() {
         let cut = Response { truncated: Some(truncated), ..response(URL, id) };
         sound(|warc| said(warc, &cut, &HTTP[..20]), "response", &all(&[http, ("WARC-Truncated", truncated)]));
     }
-    let refers = RefersTo { record_id: "<urn:uuid:first>", url: "http://example.test/a", date: "2026-02-01T10:00:00Z", exhibit: 7 };
+    let refers = RefersTo {
+        record_id: "<urn:uuid:first>",
+        url: "http://example.test/a",
+        date: "2026-02-01T10:00:00Z",
+        exhibit: 7,
+    };
     sound(
         |warc| warc.revisit(date(), "<urn:uuid:info>", &whole, &refers, &HTTP[..38]),
         "revisit",
@@ -200,7 +207,8 @@ fn no_value_makes_a_field_of_its_own() {
     for evil in EVIL {
         let protocols = [evil.to_owned()];
         let refers = RefersTo { record_id: evil, url: evil, date: evil, exhibit: 1 };
-        let answer = Response { truncated: Some(evil), protocols: &protocols, cipher_suite: Some(evil), ..response(evil, evil) };
+        let answer =
+            Response { truncated: Some(evil), protocols: &protocols, cipher_suite: Some(evil), ..response(evil, evil) };
         let info = Info {
             software: evil.into(),
             operator: evil.into(),
@@ -225,12 +233,18 @@ fn no_value_makes_a_field_of_its_own() {
         let spaced: String = evil.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         assert_eq!(records[3].0.field("WARC-Target-URI"), Some(spaced.trim_matches(' ')));
         for (head, block) in &records {
-            assert_eq!(head.fields.iter().filter(|(n, _)| n == "WARC-Truncated").count(), head.field("WARC-Truncated").iter().len());
+            assert_eq!(
+                head.fields.iter().filter(|(n, _)| n == "WARC-Truncated").count(),
+                head.field("WARC-Truncated").iter().len()
+            );
             if head.field("Content-Type") == Some("application/warc-fields") {
                 let text = std::str::from_utf8(block).expect("UTF-8");
                 let lines: Vec<_> = text.strip_suffix("\r\n").expect("an end").split("\r\n").collect();
                 assert_eq!(lines.len(), if text.starts_with("software") { 5 } else { 2 }, "{text:?}");
-                assert!(lines.iter().all(|line| line.split_once(": ").is_some_and(|(n, _)| !n.is_empty()) && !line.contains(['\r', '\n'])));
+                assert!(
+                    lines.iter().all(|line| line.split_once(": ").is_some_and(|(n, _)| !n.is_empty())
+                        && !line.contains(['\r', '\n']))
+                );
             }
         }
     }
@@ -239,7 +253,8 @@ fn no_value_makes_a_field_of_its_own() {
 #[test]
 fn long_and_foreign_addresses_stand_as_they_are() {
     let long = format!("http://example.test/?q={}", "é%20".repeat(5_000));
-    for url in [long.as_str(), "http://пример.test/ünïcödé?日本=語", "urn:fullPage:http://example.test/#:~:text=a,-b"] {
+    for url in [long.as_str(), "http://пример.test/ünïcödé?日本=語", "urn:fullPage:http://example.test/#:~:text=a,-b"]
+    {
         let (head, _) = one(|warc| warc.request(date(), "", url, "", b"GET / HTTP/1.1\r\n\r\n"));
         assert_eq!(head.field("WARC-Target-URI"), Some(url));
     }
@@ -256,7 +271,8 @@ fn what_the_reader_would_refuse_is_not_written() {
     let id = new_record_id();
     for name in ["WARC-Type", "content-length", "WARC-Block-Digest", "Content-Type", "warc-date", "WARC-Record-ID"] {
         let fields = [(name, "5".to_owned())];
-        let record = Record { kind: "resource", record_id: &id, date: date(), content_type: "text/plain", fields: &fields };
+        let record =
+            Record { kind: "resource", record_id: &id, date: date(), content_type: "text/plain", fields: &fields };
         let refused = warc.record(&record, &mut &b"hello"[..], 5, sha256(b"hello"));
         assert!(matches!(refused, Err(WarcError::Record(_))), "{name}: {refused:?}");
     }
@@ -275,15 +291,17 @@ fn what_the_reader_would_refuse_is_not_written() {
 /// A response that is cut off anywhere has the payload that its bytes have, and is checked on that.
 #[test]
 fn a_cut_response_is_checked_on_what_it_holds() {
-    let block: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
+    let block: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";
     for at in 0..=block.len() {
         let cut = &block[..at];
-        let body = ["hello".len(), " world".len()].iter().fold((0, 54), |(body, from), &size| {
-            (body + at.saturating_sub(from).min(size), from + size + 5)
-        });
+        let body = ["hello".len(), " world".len()]
+            .iter()
+            .fold((0, 54), |(body, from), &size| (body + at.saturating_sub(from).min(size), from + size + 5));
         let payload = &b"hello world"[..body.0];
         let id = new_record_id();
-        let answer = Response { truncated: Some("disconnect"), payload_sha256: Some(sha256(payload)), ..response(URL, &id) };
+        let answer =
+            Response { truncated: Some("disconnect"), payload_sha256: Some(sha256(payload)), ..response(URL, &id) };
         one(|warc| warc.response(date(), "", &answer, &mut &cut[..], at as u64, sha256(cut)));
     }
 }

@@ -46,7 +46,12 @@ impl Market {
         }
         match path {
             "/" => self.list(ask),
-            "/login" => self.page(ask, "Login", &self.login_form()),
+            "/login" => {
+                let mut reply = self.page(ask, "Login", &self.login_form());
+                // Markets mark a visitor before anyone logs in.
+                reply::set(&mut reply, "set-cookie", "visit=canary-of-the-site; Path=/; Max-Age=86400; HttpOnly");
+                reply
+            }
             // The mandates of the tests exclude it: asking it would end the agent's session.
             "/logout" => {
                 let mut reply = reply::redirect(303, "/login");

@@ -1,6 +1,6 @@
 //! The main job: from a signed mandate to an exhibit that stock tools open and check.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vigie_tests::desk::{AGENT, PSEUDONYM, Target};
 use vigie_tests::process::Command;
@@ -145,10 +145,15 @@ fn no_core_dump(world: &World) -> CaseResult {
     let station = Station::desk(world, "core", &targets(world)[..1])?;
     let capture = ["capture", "-", "--purpose", PURPOSE];
     let mut waiting = station.vigie(&capture).spawn_with_open_input()?;
-    waiting.wait_for("address: ", Duration::from_secs(30))?;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.pid()))?;
-    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).ok_or("no such limit")?;
-    ensure!(cores.split_whitespace().filter(|word| *word == "0").count() == 2, "soft and hard: {cores}");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.pid()))?;
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).ok_or("no such limit")?;
+        if cores.split_whitespace().filter(|word| *word == "0").count() == 2 {
+            break;
+        }
+        ensure!(!waiting.has_ended() && Instant::now() < deadline, "soft and hard limit: {cores}");
+    }
     waiting.signal(rustix::process::Signal::ABORT);
     let ended = waiting.wait(Duration::from_secs(30))?;
     ensure!(ended.code().is_none(), "ended by the signal: {:?}", ended.status);

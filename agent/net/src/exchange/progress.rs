@@ -119,9 +119,8 @@ impl<'e> Progress<'e> {
         let status = parts.status.as_u16();
         self.status = Some(status);
         let names = self.tap.head().map(|(_, names)| names).unwrap_or_default();
-        let field = |(name, value): (&str, &http::HeaderValue)| {
-            (name.to_owned(), Bytes::copy_from_slice(value.as_bytes()))
-        };
+        let field =
+            |(name, value): (&str, &http::HeaderValue)| (name.to_owned(), Bytes::copy_from_slice(value.as_bytes()));
         let mut values: HashMap<&str, _> =
             parts.headers.keys().map(|name| (name.as_str(), parts.headers.get_all(name).iter())).collect();
         let ordered: Vec<_> =

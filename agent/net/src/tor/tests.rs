@@ -87,7 +87,10 @@ fn the_public_network_is_told_from_any_other() {
     let public = on("");
     assert!(public.public);
     assert_eq!(public.authorities.len(), 9);
-    assert!(public.authorities.is_sorted() && public.authorities.contains(&"F533C81CEF0BC0267857C99B2F471ADF249FA232".into()));
+    assert!(
+        public.authorities.is_sorted()
+            && public.authorities.contains(&"F533C81CEF0BC0267857C99B2F471ADF249FA232".into())
+    );
     // Options that choose no network.
     for tor in [
         "[path_rules]\nreachable_addrs = [\"*:443\"]",

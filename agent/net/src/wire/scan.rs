@@ -108,7 +108,9 @@ mod tests {
         ] {
             assert_eq!(end(format!("{head}{rest}").as_bytes()), Some(head.len() as u64), "{head:?}");
         }
-        for open in ["HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "\r\n\r\n", "HTTP/1.1 200 OK\r\n\r"] {
+        for open in
+            ["HTTP/1.1 200 OK\r\nA: b\r\n", "HTTP/1.1 100 Continue\r\n\r\n", "\r\n\r\n", "HTTP/1.1 200 OK\r\n\r"]
+        {
             assert_eq!(end(open.as_bytes()), None, "{open:?}");
         }
     }

@@ -74,11 +74,26 @@ fn cases() -> Vec<Case> {
         case(chunked("-5\r\nhello\r\n0\r\n\r\n"), 200, "", Bad("chunk size")),
         case(chunked("0x5\r\nhello\r\n0\r\n\r\n"), 200, "", Bad("chunk size")),
         case(chunked("fffffffffffffffff0\r\nhello\r\n0\r\n\r\n"), 200, "", Bad("overflow")),
-        case(chunked(&format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(20_000))), 200, "", Bad("extensions over limit")),
+        case(
+            chunked(&format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(20_000))),
+            200,
+            "",
+            Bad("extensions over limit"),
+        ),
         case(chunked(&format!("5\r\nhello\r\n0\r\nX: {}\r\n\r\n", "x".repeat(20_000))), 200, "hello", Bad("trailers")),
-        case("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, "", Bad("transfer-encoding")),
+        case(
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            0,
+            "",
+            Bad("transfer-encoding"),
+        ),
         // Interim heads.
-        case("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", 404, "no", Whole),
+        case(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+            404,
+            "no",
+            Whole,
+        ),
         case("HTTP/1.1 100 Continue\r\n\r\n", 0, "", Cut),
         case("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n\x01\x02", 101, "", Bad("not asked for")),
         // Without a body.
@@ -106,7 +121,12 @@ fn cases() -> Vec<Case> {
         case("HTTP/1.2 200 OK\r\nContent-Length: 2\r\n\r\nhi", 0, "", Bad("version")),
         case("SSH-2.0-OpenSSH_9.2\r\n", 0, "", Bad("version")),
         case(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 0, "", Bad("version")),
-        case((0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(), 0, "", Bad("version")),
+        case(
+            (0..2000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(),
+            0,
+            "",
+            Bad("version"),
+        ),
         case("HTTP/1.1 200 OK\r\nContent-", 0, "", Cut),
         case("HT", 0, "", Cut),
         case("\r\n", 0, "", Cut),
@@ -181,14 +201,20 @@ async fn a_body_that_ends_with_the_stream_needs_an_orderly_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_to_head_has_no_body() {
-    for (fields, surplus) in [("Content-Length: 5\r\n\r\n", 0), ("Transfer-Encoding: chunked\r\n\r\n", 0), ("\r\nhello", 5)] {
+    for (fields, surplus) in
+        [("Content-Length: 5\r\n\r\n", 0), ("Transfer-Encoding: chunked\r\n\r\n", 0), ("\r\nhello", 5)]
+    {
         let said = format!("HTTP/1.1 200 OK\r\n{fields}");
-        let told = Lab::new().hear(vigie_wire::net::Request { method: Method::Head, ..request() }, said.as_bytes()).await;
+        let told =
+            Lab::new().hear(vigie_wire::net::Request { method: Method::Head, ..request() }, said.as_bytes()).await;
         assert_eq!((told.incomplete(), told.finished().surplus_bytes, told.body.len()), (None, surplus, 0), "{said}");
-        assert_eq!(told.sent, [asked().iter().skip(3).fold(b"HEAD".to_vec(), |mut all, b| {
-            all.push(*b);
-            all
-        })]);
+        assert_eq!(
+            told.sent,
+            [asked().iter().skip(3).fold(b"HEAD".to_vec(), |mut all, b| {
+                all.push(*b);
+                all
+            })]
+        );
     }
 }
 

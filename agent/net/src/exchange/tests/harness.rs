@@ -4,11 +4,13 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use std::{io, io::ErrorKind};
 
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use vigie_wire::limits::{CHUNK_BYTES, PARSE_BODY_BYTES};
 use vigie_wire::net::{
     CircuitKey, Connection, Event, Failure, FailureKind, Finished, Incomplete, Limits, Method, Request, ResponseHead,
@@ -20,6 +22,8 @@ use crate::tls::Trust;
 
 pub const KEY: CircuitKey = CircuitKey([7; 32]);
 pub const HOST: &str = "shop.example";
+/// On a clock that moves on by itself, what takes this long never happens: a failure, not a halt.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A stream that ends with an error when it is told to: what Tor's does when a circuit dies.
 pub struct Line {
@@ -64,7 +68,7 @@ impl Far {
     pub async fn request(&mut self) -> Vec<u8> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            match self.stream.read_u8().await {
+            match timeout(NEVER, self.stream.read_u8()).await.expect("a request") {
                 Ok(byte) => head.push(byte),
                 Err(_) => break,
             }
@@ -81,7 +85,8 @@ impl Far {
     }
     /// Waits until the client closes.
     pub async fn closed(&mut self) {
-        while self.stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+        let mut rest = [0; 1024];
+        while timeout(NEVER, self.stream.read(&mut rest)).await.expect("an end").is_ok_and(|read| read > 0) {}
     }
 }
 
@@ -154,7 +159,7 @@ impl Lab {
     }
     /// The far end of the next stream.
     pub async fn far(&mut self) -> Far {
-        self.far.recv().await.expect("a stream")
+        timeout(NEVER, self.far.recv()).await.ok().flatten().expect("a stream")
     }
     /// An exchange with a far end that reads the request, says this and closes.
     pub async fn hear(&mut self, request: Request, said: &[u8]) -> Told {
@@ -194,7 +199,7 @@ pub struct Told {
 pub async fn told(mut events: mpsc::Receiver<Event>) -> Told {
     let mut told = Told::default();
     let mut head = false;
-    while let Some(event) = events.recv().await {
+    while let Some(event) = timeout(NEVER, events.recv()).await.expect("an event") {
         assert!(told.finished.is_none() && told.failed.is_none(), "an event behind the last one");
         match event {
             Event::Opened(connection) => {

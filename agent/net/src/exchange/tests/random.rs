@@ -126,8 +126,16 @@ fn script() -> impl Strategy<Value = Script> {
                 _ => "",
             };
             let line = format!("HTTP/1.{} {status} Some Reason\r\n", u8::from(!old));
-            let parts =
-                [&interim.concat()[..], line.as_bytes(), &before, own.as_bytes(), kept.as_bytes(), &after, b"\r\n", &body];
+            let parts = [
+                &interim.concat()[..],
+                line.as_bytes(),
+                &before,
+                own.as_bytes(),
+                kept.as_bytes(),
+                &after,
+                b"\r\n",
+                &body,
+            ];
             Script { said: parts.concat(), status, payload, closes, splits }
         },
     )
@@ -250,9 +258,25 @@ enum Change {
 
 fn change() -> impl Strategy<Value = Change> {
     let token = prop::sample::select(vec![
-        "\r\n", "\n", "\r", "\0", " ", "\t", ":", ";", "0", "5\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 x\r\n\r\n",
-        "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: \r\n gzip\r\n", "0\r\n\r\n",
-        "Connection: close\r\n", "\r\n\r\n", "ffffffffffffffff\r\n",
+        "\r\n",
+        "\n",
+        "\r",
+        "\0",
+        " ",
+        "\t",
+        ":",
+        ";",
+        "0",
+        "5\r\n",
+        "HTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 100 x\r\n\r\n",
+        "Content-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: \r\n gzip\r\n",
+        "0\r\n\r\n",
+        "Connection: close\r\n",
+        "\r\n\r\n",
+        "ffffffffffffffff\r\n",
     ]);
     let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\r\n:; \t0aF\0,".to_vec())];
     prop_oneof![
