@@ -2,7 +2,7 @@
 //! (the store's key only, after `vigie unlock`) or a prompt. Never an argument, never the
 //! environment, both of which other processes can read.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
@@ -135,12 +135,10 @@ pub fn line_from_fd(fd: RawFd) -> Result<String, Problem> {
     Ok(text.trim().to_owned())
 }
 
-/// Reads one line from standard input; a terminal is asked for it.
+/// Reads one line from the terminal or standard input.
 pub fn line_from_prompt(label: &str) -> Result<String, Problem> {
-    if std::io::stdin().is_terminal() {
-        let mut stderr = std::io::stderr();
-        let _ = write!(stderr, "{label}: ").and_then(|()| stderr.flush());
-    }
+    let mut stderr = std::io::stderr();
+    let _ = write!(stderr, "{label}: ").and_then(|()| stderr.flush());
     let mut text = String::new();
     std::io::stdin().read_line(&mut text).failing("reading standard input")?;
     Ok(text.trim().to_owned())

@@ -17,12 +17,14 @@ pub fn cases() -> Vec<Case> {
         Case { name: LOW, run: low_space },
         Case { name: FULL, run: full },
         Case { name: FILLED, run: filled_in_mid_run },
+        Case { name: SPOOL, run: no_room_for_a_response },
     ]
 }
 
 const LOW: &str = "faults_disk::low_space_refuses_exhibits";
 const FULL: &str = "faults_disk::a_full_disk_refuses_everything_new";
 const FILLED: &str = "faults_disk::a_disk_that_fills_in_mid_run";
+const SPOOL: &str = "faults_disk::no_room_for_a_response_under_way";
 
 /// A station whose store lies on a disk of its own, seen only by the commands made here.
 struct Small {
@@ -165,4 +167,26 @@ fn filled_in_mid_run(world: &World) -> CaseResult {
     ensure!(seen.len() < pages, "too late");
     small.shell("rm fill")?;
     small.finish(&seen, pages)
+}
+
+fn no_room_for_a_response(world: &World) -> CaseResult {
+    // 10 MB on the wire, which no memory holds: spooled to the store's disk.
+    let page = vec!["/gzip-bomb".to_owned()];
+    let onion = world.net.onion("hostile");
+    let target = Target { entry: page.clone(), include: page, ..Target::onion("hostile", &onion) };
+    let Some(small) = Small::new(world, SPOOL, "no-spool", 16, target)? else { return Ok(()) };
+    // Enough for exhibits, too little for that response.
+    small.shell("cat /dev/zero > fill 2>/dev/null || true; truncate -s -2M fill")?;
+    let run = small.run_once().run()?;
+    crate::station::refused(&run, 1, &["the run ended early: spooling a response", "see to the disk, then run again"])?;
+    let report: Value = serde_json::from_slice(&run.stdout)?;
+    // The far side is not blamed, and the page is not given up.
+    ensure!(report["exhibits"] == 0 && report["given_up"] == 0, "{report}");
+    let status = small.json(&["status"])?;
+    ensure!(status["failures"] == 0 && status["sessions"] == 1, "{status}");
+    small.shell("rm fill && mount -o remount,size=100m .")?;
+    let run = small.run_once().run()?;
+    ensure!(run.code() == Some(0) || run.code() == Some(4), "{:?}: {}", run.code(), run.errors());
+    ensure!(small.nothing_lost(&[])?.len() == 1, "the page is recorded once there is room");
+    Ok(())
 }

@@ -8,7 +8,7 @@ use vigie_tests::process::Command;
 
 use crate::ensure;
 use crate::machine::{one_line, without_terminal};
-use crate::station::{Outcome, PROFILE_PASSPHRASE, PURPOSE, STORE_PASSPHRASE, Station};
+use crate::station::{Outcome, PROFILE_PASSPHRASE, PURPOSE, STORE_PASSPHRASE, Station, refused};
 use crate::world::{Case, CaseResult, World};
 
 /// Cases of this theme.
@@ -160,7 +160,7 @@ fn names_numbers_and_files(world: &World) -> CaseResult {
     one_line(&at(&["profile", "new", "profile.toml"])?, 2, &["has a profile of this name already"])?;
     one_line(&at(&["verify", "--identity", "none.txt"])?, 2, &["reading the identity file none.txt"])?;
     let output = station.vigie(&["capture", "-"]).args(["--purpose", PURPOSE]).stdin("\n").run()?;
-    one_line(&output, 2, &["no address was given"])?;
+    refused(&output, 2, &["no address was given"])?;
     // What the attempts to read left: only the one that went as far as a copy.
     let added = station.json(&["status"])?["log_size"].as_u64().zip(size.as_u64()).map(|(now, then)| now - then);
     ensure!(added == Some(1) && station.log("read")?.len() == 1, "{added:?} entries");
@@ -200,9 +200,12 @@ fn purposes(world: &World) -> CaseResult {
         ("c1 \u{9b}31m", "one line"),
         (&long, "at most 1000 bytes"),
     ] {
-        for args in
-            [&["run", "--once"][..], &["capture", &page], &["exhibit", "get", "1", "--sealed", "--to", "out.age"]]
-        {
+        for args in [
+            &["run", "--once"][..],
+            &["capture", &page],
+            &["exhibit", "get", "1", "--sealed", "--to", "out.age"],
+            &["profile", "session", "import", "cookies.txt"],
+        ] {
             let output = station.vigie(args).args(["--purpose", purpose]).run()?;
             one_line(&output, 2, &["purpose", words])?;
         }
