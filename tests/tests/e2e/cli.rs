@@ -155,6 +155,7 @@ fn json(world: &World) -> CaseResult {
             "last",
             "running",
             "clock",
+            "clock_behind",
             "exhibits",
             "incomplete",
             "sessions",
