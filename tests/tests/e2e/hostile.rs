@@ -313,7 +313,7 @@ fn surplus_is_told_apart(exhibits: &[Exhibit]) -> CaseResult {
         exhibit.of("metadata").next().ok_or("no facts")?.facts().into_iter().collect();
     let number = |name: &str| facts.get(name).and_then(|value| value.parse::<usize>().ok()).unwrap_or(usize::MAX);
     let over = response.block.len() - number("head-bytes").min(response.block.len()) - 10;
-    ensure!(number("body-bytes") == 10 && number("surplus-bytes") == over && over > 0, "{facts:?}");
+    ensure!(number("payload-bytes") == 10 && number("surplus-bytes") == over && over > 0, "{facts:?}");
     Ok(())
 }
 
