@@ -247,7 +247,7 @@ fn descriptors(world: &World) -> CaseResult {
 
 fn process_list(world: &World) -> CaseResult {
     let bulk = Target::onion("bulk", &world.net.onion("bulk"));
-    let station = Station::quick(world, "process-list", &[bulk])?;
+    let station = Station::paced(world, "process-list", &[bulk])?;
     let words = |held: &[&str]| -> Vec<String> {
         let all = [world.net.onion("bulk"), world.net.onion("bulk")[..20].to_owned()];
         held.iter().map(|word| (*word).to_owned()).chain(all).collect()

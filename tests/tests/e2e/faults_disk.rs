@@ -38,6 +38,7 @@ impl Small {
         let disk = station.desk.path("disk");
         std::fs::create_dir(&disk)?;
         // Made before the disk is mounted over its folder, then copied: only commands see the disk.
+        station.pace()?;
         station.set_up_quickly("store")?;
         let desk = station.desk.dir().display();
         let script = format!(

@@ -25,7 +25,7 @@ pub fn cases() -> Vec<Case> {
 
 fn one_writer(world: &World) -> CaseResult {
     let bulk = Target::onion("bulk", &world.net.onion("bulk"));
-    let station = Station::quick(world, "one-writer", &[bulk])?;
+    let station = Station::paced(world, "one-writer", &[bulk])?;
     let second =
         station.desk.mandate(&[Target::onion("market-b", &world.net.onion("market-b"))], jiff::Timestamp::now())?;
     station.desk.write_mandate("second.toml", &second.with("id", "M-2026-018"))?;

@@ -39,6 +39,23 @@ impl Station {
         Ok(station)
     }
 
+    /// As [`Station::quick`], with a pause between two pages, so that a run over many pages is
+    /// still under way when a case has looked at it, on a fast machine as well.
+    pub fn paced(world: &World, case: &str, targets: &[Target]) -> Outcome<Self> {
+        let station = Self::desk(world, case, targets)?;
+        station.pace()?;
+        station.set_up_quickly("store")?;
+        Ok(station)
+    }
+
+    /// The profile's pause, before the profile is made: some 30 pages a second.
+    pub fn pace(&self) -> Outcome<()> {
+        let path = self.desk.path("profile.toml");
+        let text = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, text.replace("min_ms = 0", "min_ms = 30").replace("max_ms = 0", "max_ms = 30"))?;
+        Ok(())
+    }
+
     /// Store, mandate, fresh revocation list and profile in a folder of the desk.
     pub fn set_up_quickly(&self, store: &str) -> Outcome<()> {
         self.init_quickly(store, "vigie.example/e2e")?;

@@ -51,7 +51,7 @@ fn pages(station: &Station) -> Outcome<BTreeMap<String, usize>> {
 }
 
 fn signals(world: &World) -> CaseResult {
-    let station = Station::quick(world, "signals", &[bulk(world)])?;
+    let station = Station::paced(world, "signals", &[bulk(world)])?;
     let mut before = Vec::new();
     for (signal, more, name) in [(Signal::INT, 40, "Ctrl-C"), (Signal::TERM, 60, "SIGTERM")] {
         let mut run = station.run_once().arg("--json").spawn()?;
@@ -92,7 +92,7 @@ fn signals(world: &World) -> CaseResult {
 }
 
 fn crashes(world: &World) -> CaseResult {
-    let station = Station::quick(world, "crashes", &[bulk(world)])?;
+    let station = Station::paced(world, "crashes", &[bulk(world)])?;
     let mut known: Vec<Seen> = Vec::new();
     let mut recoveries = 0;
     for more in [1, 30, 55, 20, 40] {
@@ -128,7 +128,7 @@ fn crashes(world: &World) -> CaseResult {
 }
 
 fn second_signal(world: &World) -> CaseResult {
-    let station = Station::quick(world, "second-signal", &[bulk(world)])?;
+    let station = Station::paced(world, "second-signal", &[bulk(world)])?;
     let mut run = station.run_once().spawn()?;
     let seen = station.seen_during(&mut run, 10)?;
     // Both wait for a process that sleeps, and reach it together: no time for an orderly end.
