@@ -46,6 +46,7 @@ fn other_hosts(world: &World) -> CaseResult {
         (format!("http://{spoilt}/{MARK}"), "host-onion-invalid"),
         (format!("http://{}{wide}.onion/{MARK}", &label[..55]), "host-onion-invalid"),
         (format!("http://{}\u{430}.onion/{MARK}", &label[..55]), "host-onion-invalid"),
+        (format!("http://xn--{label}.onion/{MARK}"), "host-onion-invalid"),
         (format!("http://{onion}.{trap}/{MARK}"), "not-a-target"),
         (format!("http://{onion}%2e{trap}/{MARK}"), "host-not-a-name"),
         (format!("http://{trap}/{MARK}?{onion}"), "not-a-target"),

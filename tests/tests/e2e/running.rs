@@ -111,7 +111,10 @@ fn revocation(world: &World) -> CaseResult {
     refused(&output, 3, &["M-2026-017 names no agent with this SSH key"])?;
     ensure!(!station.desk.path("1.age").exists(), "a stranger got an exhibit");
     station.vigie(&get).run()?.success()?;
-    let codes: Vec<_> = station.rows("refusal")?.iter().map(|row| row["code"].clone()).collect();
+    let rows = station.rows("refusal")?;
+    let mut codes: Vec<_> = rows.iter().filter_map(|row| row["code"].as_str()).collect();
+    // A page whose turn came with the list may be an entry of its own.
+    codes.dedup();
     ensure!(codes == ["revoked", "agent-unknown"], "{codes:?}");
     Ok(())
 }
