@@ -253,34 +253,36 @@ fn process_list(world: &World) -> CaseResult {
         held.iter().map(|word| (*word).to_owned()).chain(all).collect()
     };
     let secrets = words(&[STORE_PASSPHRASE, PROFILE_PASSPHRASE, "AGE-SECRET-KEY", "PRIVATE KEY"]);
-    let look = |run: &Running, names: &[&str]| -> CaseResult {
-        for name in names {
+    // Whether the command line could be read: a process that has just ended shows an empty one.
+    let look = |run: &Running, word: &str| -> Outcome<bool> {
+        let mut read = false;
+        for name in ["cmdline", "environ", "comm"] {
             let path = format!("/proc/{}/{name}", run.pid());
             // The environment of a process that is closed to debuggers is for root alone.
             let Ok(bytes) = std::fs::read(&path) else { continue };
             let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
-            ensure!(!text.trim().is_empty(), "{path} is empty");
             for secret in &secrets {
                 ensure!(!text.contains(secret), "{path} shows {secret}: {text}");
             }
+            read |= name == "cmdline" && text.contains(word);
         }
-        Ok(())
+        Ok(read)
     };
     // A run: secrets come from credentials, targets from the mandate.
     let mut run = station.run_once().spawn()?;
     station.seen_during(&mut run, 3)?;
-    look(&run, &["cmdline", "environ", "comm"])?;
-    let line = std::fs::read(format!("/proc/{}/cmdline", run.pid()))?;
-    ensure!(String::from_utf8_lossy(&line).contains("--once"), "the look finds nothing at all");
+    ensure!(look(&run, "--once")?, "the look finds nothing at all");
     run.signal(Signal::TERM);
     run.wait(PATIENCE)?.exits(130)?;
     // An address given on standard input.
     let mut capture = station.vigie(&["capture", "-", "--purpose", PURPOSE]).spawn_with_open_input()?;
     capture.write(format!("http://{}/page/7\n", world.net.onion("bulk")).as_bytes())?;
+    let mut looks = 0;
     until("the capture's session", || {
-        look(&capture, &["cmdline", "environ"])?;
+        looks += usize::from(look(&capture, "capture")?);
         Ok((capture.has_ended() || station.log("session-open")?.len() == 2).then_some(()))
     })?;
+    ensure!(looks > 0, "the look finds nothing at all");
     capture.close_input();
     capture.wait(PATIENCE)?.exits(0)?;
     Ok(())
