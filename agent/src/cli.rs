@@ -33,6 +33,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// Longest purpose, in bytes.
+const PURPOSE_BYTES: usize = 1000;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all that was asked for was done and is sound
@@ -60,10 +63,13 @@ enum Command {
     /// Forget the store's key.
     Lock(init::Lock),
     /// Check, add, list, show and revoke mandates.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie mandate check mandate.toml --allowed-signers allowed_signers"
+    )]
     Mandate(mandate::MandateCommand),
     /// Make and list profiles (pseudonyms), import their sessions.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  vigie profile list --store store")]
     Profile(profile::ProfileCommand),
     /// Capture one address.
     Capture(run::CaptureArgs),
@@ -74,7 +80,10 @@ enum Command {
     /// List exhibits.
     Exhibits(exhibit::ExhibitsArgs),
     /// Take out one exhibit.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
+    )]
     Exhibit(exhibit::ExhibitCommand),
     /// Show the log.
     Log(log::LogArgs),
@@ -86,11 +95,13 @@ enum Command {
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Print shell completions.
+    #[command(after_help = "Example:\n  vigie completions bash > /etc/bash_completion.d/vigie")]
     Completions {
         /// Shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page (roff).
+    #[command(after_help = "Example:\n  vigie man > /usr/local/share/man/man1/vigie.1")]
     Man,
 }
 
@@ -131,6 +142,9 @@ pub struct AgentArgs {
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    for line in crate::protect::process() {
+        show::warning(&line);
+    }
     let result = match cli.command {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
@@ -147,8 +161,9 @@ pub fn main() -> ExitCode {
         Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
-            Ok(exit::OK)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut script);
+            show::bytes(&script).map(|()| exit::OK)
         }
         Command::Man => man(),
     };
@@ -163,8 +178,22 @@ pub fn main() -> ExitCode {
 
 fn man() -> Result<u8, Problem> {
     use crate::error::Failing;
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).failing("writing the manual page")?;
-    Ok(exit::OK)
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).failing("writing the manual page")?;
+    show::bytes(&page).map(|()| exit::OK)
+}
+
+/// Why somebody acts: one line that stands in the log, in exhibits and on terminals.
+pub(crate) fn purpose(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::input("this needs a purpose: say why with --purpose TEXT"));
+    }
+    if text.contains(char::is_control) || text.len() > PURPOSE_BYTES {
+        return Err(Problem::input(format!(
+            "the purpose must be one line of at most {PURPOSE_BYTES} bytes without control characters: say it otherwise"
+        )));
+    }
+    Ok(())
 }
 
 /// The machine's clock.
@@ -229,7 +258,14 @@ impl From<StoreError> for Problem {
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
             StoreError::ClockBehind { .. } => exit::REFUSED,
-            StoreError::NotAccepted { .. } => exit::INPUT,
+            StoreError::NotAStore { .. }
+            | StoreError::NotAccepted { .. }
+            | StoreError::Exists { .. }
+            | StoreError::Invalid { .. }
+            | StoreError::NoSuchEntry { .. }
+            | StoreError::NoSuchExhibit { .. }
+            | StoreError::ProfileExists
+            | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,
         };
         Problem::new(code, error.to_string())

@@ -3,6 +3,7 @@
 
 mod agentkey;
 mod bounds;
+mod bootstrap;
 mod capture;
 pub mod cli;
 mod clock;
@@ -15,6 +16,8 @@ mod jar;
 mod mandates;
 mod monitor;
 mod originals;
+mod outside;
+mod protect;
 mod record;
 mod rows;
 mod run;

@@ -217,7 +217,7 @@ impl Session {
     pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.store.submit(draft, Box::new(move |result| drop(sender.send(result))));
-        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        let result = receiver.await.unwrap_or(Err(StoreError::Closed));
         if let Err(error) = &result {
             self.stop.raise(format!("the store accepts nothing more: {error}"));
         }
@@ -250,7 +250,8 @@ impl Session {
             self.tally.refused_pages.fetch_add(1, Ordering::Relaxed);
         }
         if self.append(draft).await.is_ok() && asked_for {
-            self.monitor.line(&format!("refused ({context}, {target}): {first}"));
+            let place = if target.is_empty() { context.to_owned() } else { format!("{context}, {target}") };
+            self.monitor.line(&format!("refused ({place}): {first}"));
         }
     }
 

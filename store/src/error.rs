@@ -24,11 +24,11 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The directory holds no store, or one of a format that this version does not know.
-    #[error("{} holds no store that this version reads ({why}); name the directory that vigie init made", dir.display())]
+    #[error("{} holds no store that this version reads: {why}", dir.display())]
     NotAStore {
         /// The directory.
         dir: PathBuf,
-        /// What was missing or unknown.
+        /// What was missing or unknown, and what to do.
         why: String,
     },
     /// The passphrase opens nothing.

@@ -184,7 +184,7 @@ impl Recovered {
                     frame.entry.sequence
                 )));
             }
-            if walker.sequence % REBUILD_BATCH == 0 && walker.sequence < head.size {
+            if walker.sequence.is_multiple_of(REBUILD_BATCH) && walker.sequence < head.size {
                 self.keep()?;
             }
         }

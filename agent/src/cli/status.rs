@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Kind, Reader};
+use vigie_store::{Kind, Reader, StoreError};
 
 use super::{OpenArgs, clock, key, show, timestamp};
 use crate::error::{Problem, exit};
@@ -44,6 +44,8 @@ struct Status {
     open_requests: Vec<String>,
     /// When the clock was last set, and by how much.
     clock_jump: Option<Jump>,
+    /// The clock stands before the newest entry: nothing is written until it is set right.
+    clock_behind: bool,
     targets: BTreeMap<String, Target>,
 }
 
@@ -74,11 +76,11 @@ struct Target {
 pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = Reader::open(&args.open.at.store)?;
+    let mut newest = None;
     let mut status = Status {
         origin: reader.origin().to_owned(),
         log_size: reader.size(),
         running: vigie_store::is_locked(&args.open.at.store),
-        clock: format!("{:?}", clock().stamp().clock).to_lowercase(),
         // No witness has cosigned anything: this build signs checkpoints and prints them, and a
         // head that the custodian keeps is what detects a rewritten log.
         unwitnessed: reader.size(),
@@ -89,6 +91,7 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     for entry in reader.entries()? {
         let entry = entry?;
         let time = entry.stamp.wall.to_string();
+        newest = Some(entry.stamp.wall);
         status.first.get_or_insert_with(|| time.clone());
         status.last = Some(time.clone());
         let row = || reader.row(entry.sequence, &key);
@@ -132,12 +135,21 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
             status.stamped = Some(Stamped { entry, size, time, authority });
         }
     }
+    // Read last: a running session may have written meanwhile.
+    let stamp = clock().stamp();
+    status.clock = stamp.clock.name().to_owned();
+    let behind = newest.filter(|last| stamp.wall < *last);
+    status.clock_behind = behind.is_some();
     if args.json {
         show::json(&status)?;
     } else {
         text(&status)?;
     }
-    Ok(exit::OK)
+    match behind {
+        // What `capture` and `run` would answer.
+        Some(last) => Err(StoreError::ClockBehind { last, now: stamp.wall }.into()),
+        None => Ok(exit::OK),
+    }
 }
 
 fn text(status: &Status) -> Result<(), Problem> {
@@ -177,6 +189,8 @@ fn text(status: &Status) -> Result<(), Problem> {
             row.after
         ))?;
     }
+    let behind = if status.clock_behind { ", behind the log" } else { "" };
+    show::line(format!("clock       {}{behind}", status.clock))?;
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
     show::line(format!("refusals    {}", status.refusals))?;
     show::line(format!("failures    {}", status.failures))?;
