@@ -178,10 +178,15 @@ fn redirect(exchange: &Exchange) -> Next {
     if !matches!(exchange.status(), 301 | 302 | 303 | 307 | 308) {
         return Next::Here;
     }
-    let Some(location) = exchange.header("location") else {
+    let locations = exchange.headers("location");
+    let Some(location) = locations.first() else {
         return Next::Nowhere(format!("status {} without Location", exchange.status()));
     };
-    match resolve(&exchange.url, &location) {
+    // Programs differ in which one they take; browsers take none.
+    if locations.iter().any(|other| other != location) {
+        return Next::Nowhere(format!("status {} with Location fields that differ", exchange.status()));
+    }
+    match resolve(&exchange.url, location) {
         Some(url) => Next::To(url),
         None => Next::Nowhere("the Location field is not an address".into()),
     }

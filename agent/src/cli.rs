@@ -9,6 +9,7 @@ mod proof;
 mod run;
 mod show;
 mod status;
+mod timestamp;
 mod verify;
 mod witness;
 
@@ -33,6 +34,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Longest purpose, in bytes.
+const PURPOSE_BYTES: usize = 1000;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -61,10 +65,13 @@ enum Command {
     /// Forget the store's key.
     Lock(init::Lock),
     /// Check, add, list, show and revoke mandates.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie mandate check mandate.toml --allowed-signers allowed_signers"
+    )]
     Mandate(mandate::MandateCommand),
     /// Make and list profiles (pseudonyms), import their sessions.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  vigie profile list --store store")]
     Profile(profile::ProfileCommand),
     /// Capture one address.
     Capture(run::CaptureArgs),
@@ -75,23 +82,31 @@ enum Command {
     /// List exhibits.
     Exhibits(exhibit::ExhibitsArgs),
     /// Take out one exhibit.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
+    )]
     Exhibit(exhibit::ExhibitCommand),
     /// Show the log; prove that an entry is in it.
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
+    #[command(subcommand)]
+    Timestamp(timestamp::TimestampCommand),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Have the log's head cosigned by a witness, without a network.
     #[command(subcommand)]
     Witness(witness::WitnessCommand),
     /// Print shell completions.
+    #[command(after_help = "Example:\n  vigie completions bash > /etc/bash_completion.d/vigie")]
     Completions {
         /// Shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page (roff).
+    #[command(after_help = "Example:\n  vigie man > /usr/local/share/man/man1/vigie.1")]
     Man,
 }
 
@@ -132,6 +147,9 @@ pub struct AgentArgs {
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    for line in crate::protect::process() {
+        show::warning(&line);
+    }
     let result = match cli.command {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
@@ -145,11 +163,13 @@ pub fn main() -> ExitCode {
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Witness(command) => witness::witness(command),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
-            Ok(exit::OK)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut script);
+            show::bytes(&script).map(|()| exit::OK)
         }
         Command::Man => man(),
     };
@@ -164,8 +184,22 @@ pub fn main() -> ExitCode {
 
 fn man() -> Result<u8, Problem> {
     use crate::error::Failing;
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).failing("writing the manual page")?;
-    Ok(exit::OK)
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).failing("writing the manual page")?;
+    show::bytes(&page).map(|()| exit::OK)
+}
+
+/// Why somebody acts: one line that stands in the log, in exhibits and on terminals.
+pub(crate) fn purpose(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::input("this needs a purpose: say why with --purpose TEXT"));
+    }
+    if text.contains(char::is_control) || text.len() > PURPOSE_BYTES {
+        return Err(Problem::input(format!(
+            "the purpose must be one line of at most {PURPOSE_BYTES} bytes without control characters: say it otherwise"
+        )));
+    }
+    Ok(())
 }
 
 /// The machine's clock.
@@ -231,6 +265,14 @@ impl From<StoreError> for Problem {
             error if error.is_damage() => exit::UNSOUND,
             StoreError::ClockBehind { .. } => exit::REFUSED,
             StoreError::NotTaken { .. } => exit::INPUT,
+            StoreError::NotAStore { .. }
+            | StoreError::NotAccepted { .. }
+            | StoreError::Exists { .. }
+            | StoreError::Invalid { .. }
+            | StoreError::NoSuchEntry { .. }
+            | StoreError::NoSuchExhibit { .. }
+            | StoreError::ProfileExists
+            | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,
         };
         Problem::new(code, error.to_string())

@@ -62,9 +62,9 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
                     ));
                 }
             }
-            Outcome::Refused => {
-                give_up(&session, &frontier, &item)?;
-            }
+            // What was refused because the session may do nothing more is for the next one.
+            Outcome::Refused if session.stopping() => {}
+            Outcome::Refused => give_up(&session, &frontier, &item)?,
             Outcome::Failed(line) => {
                 // The page stays in the stored queue if the run is ending; else it was given up.
                 if !session.stopping() {

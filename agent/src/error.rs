@@ -1,5 +1,9 @@
 //! What a command answers when it cannot do what was asked: one line, one exit code.
 
+use vigie_config::mandate::MandateError;
+use vigie_config::refusal::Refusal;
+use vigie_config::revocation::RevocationError;
+
 /// Exit codes, documented in README and the man page.
 pub mod exit {
     /// All that was asked for was done and is sound.
@@ -25,6 +29,8 @@ pub mod exit {
 pub struct Problem {
     /// Exit code, one of [`exit`].
     pub code: u8,
+    /// Stable code of a refusal, for its log entry.
+    pub refusal: Option<&'static str>,
     /// One line.
     pub line: String,
 }
@@ -53,7 +59,11 @@ impl Problem {
     /// With any code; the text is folded to one line.
     pub fn new(code: u8, line: impl Into<String>) -> Self {
         let line: String = line.into();
-        Self { code, line: line.split_whitespace().collect::<Vec<_>>().join(" ") }
+        Self { code, refusal: None, line: line.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+    /// The same of a named file.
+    pub fn of(self, file: &std::path::Path) -> Self {
+        Self { refusal: self.refusal, ..Self::new(self.code, format!("{}: {}", file.display(), self.line)) }
     }
 }
 
@@ -64,6 +74,31 @@ impl std::fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal.code()), ..Self::refused(refusal.to_string()) }
+    }
+}
+
+/// A document that cannot be read is wrong input; one that does not count is refused.
+impl From<MandateError> for Problem {
+    fn from(error: MandateError) -> Self {
+        match &error {
+            MandateError::Document(_) => Self::input(error.to_string()),
+            _ => Self { refusal: Some(error.code()), ..Self::refused(error.to_string()) },
+        }
+    }
+}
+
+impl From<RevocationError> for Problem {
+    fn from(error: RevocationError) -> Self {
+        match &error {
+            RevocationError::Document(_) => Self::input(error.to_string()),
+            _ => Self { refusal: Some(error.code()), ..Self::refused(error.to_string()) },
+        }
+    }
+}
 
 /// Adds what was being tried to a foreign error.
 pub trait Failing<T> {

@@ -114,7 +114,11 @@ pub async fn fetch(session: &Session, wanted: &Wanted) -> Result<Exchange, Misse
         let begun = Instant::now();
         let failure = match exchange(session, authorization, wanted).await {
             Ok(exchange) => return Ok(exchange),
-            Err(failure) if failure.kind == FailureKind::Cancelled => return Err(Missed::Stopped),
+            Err(failure) if failure.kind == FailureKind::Cancelled => {
+                // Nothing to say when the run is ending already: the first reason stays.
+                session.stop.raise(failure.detail);
+                return Err(Missed::Stopped);
+            }
             Err(failure) => failure,
         };
         let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -288,8 +292,11 @@ fn circuit(session: &Session, target: &str) -> CircuitKey {
     CircuitKey(hash.finalize().into())
 }
 
+/// The workstation's own disk: no fault of the far side, so the run ends and the page stays to be
+/// visited.
 fn disk(error: impl std::fmt::Display) -> Failure {
-    Failure { kind: FailureKind::Other, detail: format!("spooling the response: {error}") }
+    let detail = format!("spooling a response: {error}: see to the disk, then run again");
+    Failure { kind: FailureKind::Cancelled, detail }
 }
 
 fn out_of_scope(detail: &str) -> Failure {

@@ -70,24 +70,30 @@ pub fn take(
 
 /// Watches for lists while a session runs.
 pub(crate) async fn watch(session: Arc<Session>) {
-    let folder = session.store.folder().to_owned();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if waiting(&folder).is_empty() {
-            continue;
-        }
-        let now = session.now();
-        for list in take(&session.store, &folder, session.store.key(), now) {
-            match list {
-                Ok(list) => {
-                    let mut held = session.revocations.write().unwrap_or_else(PoisonError::into_inner);
-                    held.merge(list);
-                    if let Err(refusal) = held.check(session.powers.mandate(), now) {
-                        session.stop.raise(format!("refused: {refusal}"));
-                    }
+        look(&session);
+    }
+}
+
+/// Takes what waits and stops the session if its mandate is meant. Also done before the session
+/// asks for anything: a list may have come while Tor was started.
+pub(crate) fn look(session: &Session) {
+    let folder = session.store.folder();
+    if waiting(folder).is_empty() {
+        return;
+    }
+    let now = session.now();
+    for list in take(&session.store, folder, session.store.key(), now) {
+        match list {
+            Ok(list) => {
+                let mut held = session.revocations.write().unwrap_or_else(PoisonError::into_inner);
+                held.merge(list);
+                if let Err(refusal) = held.check(session.powers.mandate(), now) {
+                    session.stop.raise(format!("refused: {refusal}"));
                 }
-                Err(problem) => session.stop.raise(problem.line),
             }
+            Err(problem) => session.stop.raise(problem.line),
         }
     }
 }

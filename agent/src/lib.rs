@@ -2,6 +2,8 @@
 //! store holds. It opens no socket; *net* does, and only for an authorization.
 
 mod agentkey;
+mod bounds;
+mod bootstrap;
 mod capture;
 pub mod cli;
 mod clock;
@@ -14,6 +16,8 @@ mod jar;
 mod mandates;
 mod monitor;
 mod originals;
+mod outside;
+mod protect;
 mod record;
 mod rows;
 mod run;

@@ -42,7 +42,7 @@ pub fn open(store: &Store, id: Option<&str>, now: Timestamp) -> Result<Mandate, 
     let row = find(store, id)?;
     SignedMandate::new(row.document.into_bytes(), row.signature.into_bytes())
         .verify(&signers(store)?, now)
-        .map_err(|e| Problem::refused(e.to_string()))
+        .map_err(Problem::from)
 }
 
 /// A mandate to be read, whatever its dates.
@@ -112,14 +112,14 @@ pub fn add(
     let row_signature = String::from_utf8(signature.clone())
         .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?;
     let signers = signers(store)?;
-    let mandate =
-        SignedMandate::new(document, signature).verify(&signers, now).map_err(|e| Problem::refused(e.to_string()))?;
+    let mandate = SignedMandate::new(document, signature).verify(&signers, now)?;
     for (_, other) in all(store)? {
         if other.id == mandate.id() && other.document != row_document {
-            return Err(Problem::refused(format!(
+            let line = format!(
                 "a different mandate {} is already in this store: give the new one another id and say renews = {:?}",
                 other.id, other.id
-            )));
+            );
+            return Err(Problem { refusal: Some("mandate-id-taken"), ..Problem::refused(line) });
         }
         if other.case != mandate.case() {
             continue;
@@ -128,7 +128,7 @@ pub fn add(
         let other = SignedMandate::new(other.document.into_bytes(), other.signature.into_bytes())
             .verify_at_any_time(&signers)
             .map_err(|e| Problem::unsound(format!("a mandate in this store: {e}")))?;
-        same_recipients(&other, &mandate).map_err(|e| Problem::refused(e.to_string()))?;
+        same_recipients(&other, &mandate)?;
     }
     let row = MandateRow {
         id: mandate.id().to_owned(),
@@ -167,9 +167,7 @@ pub fn revoke(
         signature: String::from_utf8(signature.clone())
             .map_err(|_| Problem::input("the signature is not an armoured SSH signature"))?,
     };
-    let list = SignedRevocation::new(document, signature)
-        .verify(&signers(store)?, now)
-        .map_err(|e| Problem::refused(e.to_string()))?;
+    let list = SignedRevocation::new(document, signature).verify(&signers(store)?, now)?;
     let draft = Draft {
         kind: Kind::MandateRevoked,
         mandate: None,

@@ -157,3 +157,48 @@ pub struct ProfileSessionRow {
     /// Who acted.
     pub act: SignedAct,
 }
+
+/// `timestamp`: a root that was fixed, or a stamp that was taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+pub enum TimestampRow {
+    /// A root certificate.
+    Root {
+        /// Its subject.
+        name: String,
+        /// Hex SHA-256 of it.
+        sha256: String,
+        /// From when and until when it is valid.
+        validity: Option<[String; 2]>,
+    },
+    /// A time stamp.
+    Stamp {
+        /// Entries that the stamped head covers.
+        size: u64,
+        /// When the authority saw the head.
+        time: String,
+        /// Largest deviation of that, in microseconds, when the authority says it.
+        accuracy_us: Option<u64>,
+        /// Serial number, hex.
+        serial: String,
+        /// Policy, as dotted numbers.
+        policy: String,
+        /// Subject of the authority's certificate.
+        authority: String,
+        /// Hex SHA-256 of the root.
+        trusted: String,
+        /// Name of its files in `timestamps/`, without their ends.
+        stem: String,
+    },
+}
+
+/// `clock-jump`: the wall clock was set between two entries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClockJumpRow {
+    /// Wall clock at the entry before.
+    pub before: String,
+    /// Wall clock now.
+    pub after: String,
+    /// By how much it was set, in milliseconds, forward being positive.
+    pub moved_ms: i64,
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -15,11 +15,13 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::mandate::Mandate;
 use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
-use vigie_net::{Net, NetConfig};
+use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
-use vigie_store::{Commitment, Draft, Kind, Private, Recipient, Store};
+use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
 
 use crate::agentkey::AgentKey;
+use crate::bounds::LowerBound;
+use crate::bootstrap::{NotUp, bring_up};
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
@@ -29,6 +31,7 @@ use crate::jar::Jar;
 use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
+use crate::outside::{self, Outside};
 use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
@@ -50,7 +53,7 @@ pub struct Plan {
     /// Opens the profile.
     pub profile_passphrase: SecretString,
     /// Signs who acted.
-    pub agent: AgentKey,
+    pub agent: Arc<AgentKey>,
     /// Why the agent looks.
     pub purpose: String,
     /// Clock.
@@ -106,6 +109,7 @@ pub enum Work {
 /// Opens a session, does the work, closes the session, and shuts the network part down.
 pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> {
     let session = Arc::new(open(plan, &work, stop).await?);
+    incoming::look(&session);
     let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
     let result = do_work(&session, work).await;
     watch.abort();
@@ -183,10 +187,13 @@ fn address(url: &str) -> Wanted {
 /// begins what, signed by the agent.
 async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let now = plan.clock.stamp().wall;
+    for list in incoming::take(&plan.store, &plan.folder, plan.store.key(), now) {
+        list?;
+    }
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
-        Err(problem) => return Err(refuse_open(&plan, &row.id, problem)),
+        Err(problem) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), problem)),
     };
     let recipients = mandates::recipients(&mandate, now)?;
     let revocations = mandates::revocations(&plan.store)?;
@@ -199,10 +206,10 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
     let bound = Powers::bind(mandate, &profile, plan.agent.public(), now)
-        .and_then(|powers| revocations.check(powers.mandate(), now).map(|()| powers));
+        .and_then(|powers| powers.check(&revocations, now).map(|()| powers));
     let powers = match bound {
         Ok(powers) => powers,
-        Err(refusal) => return Err(refuse_open(&plan, &row.id, Problem::refused(refusal.to_string()))),
+        Err(refusal) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), refusal.into())),
     };
     if let Work::Address(url) = work
         && let Err(refusal) = powers.authorize(&ask(&address(url)), &revocations, &Usage::default(), now)
@@ -213,7 +220,10 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let profile_key = plan
         .store
         .unlock_profile(powers.mandate().case(), profile.name(), &plan.profile_passphrase)
-        .map_err(Problem::from)?;
+        .map_err(|error| match error {
+            StoreError::WrongPassphrase => Problem::locked("the passphrase does not open the profile; try again"),
+            other => Problem::from(other),
+        })?;
     let state_dir = plan.folder.join("tor");
     let net = Net::start(NetConfig {
         tor: plan.workstation.tor.clone(),
@@ -221,22 +231,48 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         cache_dir: state_dir.join("cache"),
         tls_extra_roots: plan.workstation.extra_roots.clone(),
     })
-    .failing("starting Tor")?;
-    let monitor = Arc::clone(&plan.monitor);
-    let mut signal = stop.signal();
-    tokio::select! {
-        ready = net.bootstrap(move |state| monitor.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary)) => {
-            if let Err(failure) = ready {
-                net.shutdown().await;
-                let problem = Problem::other(format!("Tor is not ready: {}: check the clock and the network, then try again", failure.detail));
-                return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
-            }
-        }
-        () = signal.raised() => {
+    .map_err(|error| match error {
+        NetError::Config(_) | NetError::TrustAnchor(_) => Problem::input(format!("starting Tor: {error}")),
+        _ => Problem::other(format!("starting Tor: {error}")),
+    })?;
+    let begun = Instant::now();
+    let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
+    match bring_up(&net, &plan.monitor, limit, &stop).await {
+        Ok(()) => {}
+        Err(NotUp::Failed(failure)) => {
             net.shutdown().await;
+            plan.monitor.finish();
+            let problem = Problem::other(format!(
+                "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
+                failure.detail
+            ));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
+        }
+        Err(NotUp::Stopped) => {
+            net.shutdown().await;
+            plan.monitor.finish();
             return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
         }
     }
+    let consensus = match net.consensus().await {
+        Ok(consensus) => consensus,
+        Err(failure) => {
+            net.shutdown().await;
+            let problem = Problem::other(format!("{}: try again", failure.detail));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+        }
+    };
+    let consensus = match LowerBound::new(&consensus, plan.clock.stamp().wall) {
+        Ok(consensus) => consensus,
+        Err(problem) => {
+            net.shutdown().await;
+            let failure = vigie_wire::net::Failure {
+                kind: vigie_wire::net::FailureKind::TorNotReady,
+                detail: problem.line.clone(),
+            };
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+        }
+    };
     let account_key = plan.store.mandate_key(&powers.mandate().digest().0);
     let concurrency = powers.limits().concurrency().max(1) as usize;
     let mut id = [0u8; 16];
@@ -250,6 +286,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         meter: Mutex::new(Meter::open(&plan.store.state(&account_key, "usage"))?),
         account_key,
         facts: net.facts(),
+        consensus,
         net,
         software: software(&plan.workstation),
         workstation: plan.workstation,
@@ -295,60 +332,12 @@ fn statement(session: &Session) -> String {
         format!("software {} sha256:{}", session.software.version, session.software.binary_sha256),
         format!("configuration sha256:{}", session.software.config_sha256),
         format!("authorities sha256:{}", session.facts.authorities_sha256),
+        format!("consensus sha256:{}", session.consensus.sha256),
+        format!("consensus-valid-after {}", session.consensus.valid_after),
         format!("tls-roots sha256:{}", session.facts.tls_roots_sha256),
         String::new(),
     ]
     .join("\n")
-}
-
-/// An entry outside of any session.
-struct Outside<'a> {
-    kind: Kind,
-    mandate: Option<&'a Mandate>,
-    recipients: &'a [Recipient],
-    commitment: Commitment,
-    row: Result<Vec<u8>, serde_json::Error>,
-    private: serde_json::Value,
-}
-
-impl Outside<'_> {
-    /// Logs it; the problem says so when that fails too.
-    fn log(self, plan: &Plan, problem: Problem) -> Problem {
-        let json = self.private.to_string().into_bytes();
-        let draft = Draft {
-            kind: self.kind,
-            mandate: self.mandate.map(|mandate| mandate.digest().0),
-            session: None,
-            exhibit: None,
-            commitments: vec![self.commitment],
-            private: (!self.recipients.is_empty()).then(|| Private { recipients: self.recipients.to_vec(), json }),
-            row: self.row.unwrap_or_default(),
-            url_row: None,
-            state: Vec::new(),
-        };
-        match plan.store.append(draft) {
-            Ok(_) => problem,
-            Err(error) => Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line)),
-        }
-    }
-}
-
-/// A refusal before there is a session is an entry as well, for the mandate's recipients to read
-/// when the mandate itself can be read.
-fn refuse_open(plan: &Plan, id: &str, problem: Problem) -> Problem {
-    let now = plan.clock.stamp().wall;
-    let mandate = mandates::read(&plan.store, id).ok();
-    let recipients = mandate.as_ref().and_then(|mandate| mandates::recipients(mandate, now).ok()).unwrap_or_default();
-    let row = RefusalRow { code: "session-open".into(), line: problem.line.clone(), target: String::new(), count: 1 };
-    let outside = Outside {
-        kind: Kind::Refusal,
-        mandate: mandate.as_ref(),
-        recipients: &recipients,
-        commitment: Commitment { name: "mandate-id", value: id.as_bytes().to_vec() },
-        row: serde_json::to_vec(&row),
-        private: json!({"context": "session-open", "mandate": id, "reason": problem.line}),
-    };
-    outside.log(plan, problem)
 }
 
 /// An address that the agent gave and the mandate does not permit.
@@ -364,7 +353,8 @@ fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &
         private: json!({"context": "address", "agent": powers.agent_code(), "purpose": plan.purpose,
             "refused": [{"url": url, "code": refusal.code(), "reason": refusal.to_string()}]}),
     };
-    outside.log(plan, Problem::refused(format!("refused: {refusal}")))
+    let problem = Problem::refused(format!("refused (address): {refusal}"));
+    outside.log(&plan.store, Problem { refusal: Some(refusal.code()), ..problem })
 }
 
 /// Tor did not come up.
@@ -373,6 +363,7 @@ fn log_not_ready(
     powers: &Powers,
     recipients: &[Recipient],
     failure: &vigie_wire::net::Failure,
+    waited: Duration,
     problem: Problem,
 ) -> Problem {
     let row = FailureRow {
@@ -380,7 +371,7 @@ fn log_not_ready(
         kind: crate::session::kind_name(failure),
         detail: failure.detail.clone(),
         attempt: 1,
-        elapsed_ms: 0,
+        elapsed_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     };
     let outside = Outside {
         kind: Kind::Failure,
@@ -390,7 +381,7 @@ fn log_not_ready(
         private: json!({"kind": row.kind, "detail": row.detail}),
         row: serde_json::to_vec(&row),
     };
-    outside.log(plan, problem)
+    outside.log(&plan.store, problem)
 }
 
 /// The profile of a case, by name or the only one.

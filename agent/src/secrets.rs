@@ -90,7 +90,7 @@ fn prompt(text: &str, secret: Secret) -> Result<Zeroizing<String>, Problem> {
 
 fn from_fd(secret: Secret, fd: RawFd) -> Result<SecretString, Problem> {
     // `/proc/self/fd/N` opens the same file without taking ownership of a number that the
-    // caller chose, which would need `unsafe`; pipes and sockets of the parent work too.
+    // caller chose, which would need `unsafe`; pipes of the parent work too, sockets do not.
     let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
     let file = std::fs::File::open(&path).map_err(|e| {
         Problem::input(format!(

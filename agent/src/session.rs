@@ -17,6 +17,7 @@ use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, ProfileKey, Receipt, Recipient, StateOp, Store, StoreError};
 use vigie_wire::net::{Failure, NetworkFacts};
 
+use crate::bounds::LowerBound;
 use crate::error::Problem;
 use crate::fetch::{Wanted, ask};
 use crate::jar::Jar;
@@ -38,6 +39,8 @@ pub struct Session {
     pub net: Net,
     /// Facts of the network.
     pub facts: NetworkFacts,
+    /// The signed consensus of the network when the session opened.
+    pub consensus: LowerBound,
     /// This workstation's configuration.
     pub workstation: Workstation,
     /// The clock.
@@ -214,7 +217,7 @@ impl Session {
     pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.store.submit(draft, Box::new(move |result| drop(sender.send(result))));
-        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        let result = receiver.await.unwrap_or(Err(StoreError::Closed));
         if let Err(error) = &result {
             self.stop.raise(format!("the store accepts nothing more: {error}"));
         }
@@ -247,7 +250,8 @@ impl Session {
             self.tally.refused_pages.fetch_add(1, Ordering::Relaxed);
         }
         if self.append(draft).await.is_ok() && asked_for {
-            self.monitor.line(&format!("refused ({context}, {target}): {first}"));
+            let place = if target.is_empty() { context.to_owned() } else { format!("{context}, {target}") };
+            self.monitor.line(&format!("refused ({place}): {first}"));
         }
     }
 
@@ -296,6 +300,7 @@ impl Session {
                 "authorities_sha256": self.facts.authorities_sha256, "public": self.facts.public,
                 "tls_roots_sha256": self.facts.tls_roots_sha256, "tls_extra_roots": self.facts.tls_extra_roots,
                 "vanguards": self.facts.vanguards},
+            "consensus": self.consensus.record,
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
         draft.commitments.push(Commitment { name: "agent-signature", value: act.signature.into_bytes() });

@@ -4,10 +4,10 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
+pub use crate::action::{Action, Element};
 use crate::limits::Limits;
 use crate::mandate::{Information, Mandate};
 pub use crate::media::MediaPolicy;
@@ -15,67 +15,6 @@ use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::revocation::Revocations;
 use crate::target::{Scheme, Target, TargetUrl, TlsPolicy};
-
-/// What a person may do on a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Look at pages.
-    Observe,
-    /// Open an account.
-    Register,
-    /// Log in.
-    Authenticate,
-    /// Write to someone.
-    Contact,
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Observe => "observe",
-            Self::Register => "register",
-            Self::Authenticate => "authenticate",
-            Self::Contact => "contact",
-        })
-    }
-}
-
-/// What an exchange is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// A page.
-    Page,
-    /// A frame in a page.
-    Frame,
-    /// A stylesheet.
-    Stylesheet,
-    /// A font.
-    Font,
-    /// A picture of an offer.
-    ListingImage,
-    /// Any other picture.
-    OtherImage,
-    /// Video or audio.
-    Media,
-    /// A script.
-    Script,
-}
-
-impl std::fmt::Display for Element {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Page => "page",
-            Self::Frame => "frame",
-            Self::Stylesheet => "stylesheet",
-            Self::Font => "font",
-            Self::ListingImage => "listing image",
-            Self::OtherImage => "other image",
-            Self::Media => "video or audio",
-            Self::Script => "script",
-        })
-    }
-}
 
 /// How the question came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +146,17 @@ impl Powers {
         Ok(())
     }
 
+    /// What holds for every exchange, whatever it asks: validity, non-opposition, habilitation, no
+    /// revocation, the hours of work.
+    pub fn check(&self, revocations: &Revocations, now: Timestamp) -> Result<(), Refusal> {
+        self.standing(now)?;
+        revocations.check(&self.mandate, now)?;
+        match self.mandate.limits.hours().filter(|hours| !hours.contain(now)) {
+            Some(hours) => Err(Refusal::OutsideHours { hours: hours.to_string() }),
+            None => Ok(()),
+        }
+    }
+
     /// Permits one exchange or says why not. Every check is made anew each time: time passes,
     /// lists arrive, limits fill.
     pub fn authorize(
@@ -216,12 +166,8 @@ impl Powers {
         usage: &Usage,
         now: Timestamp,
     ) -> Result<Authorization, Refusal> {
-        self.standing(now)?;
-        revocations.check(&self.mandate, now)?;
+        self.check(revocations, now)?;
         let limits = &self.mandate.limits;
-        if let Some(hours) = limits.hours().filter(|hours| !hours.contain(now)) {
-            return Err(Refusal::OutsideHours { hours: hours.to_string() });
-        }
         if !self.mandate.actions.contains(&ask.action) {
             return Err(Refusal::Action(ask.action));
         }

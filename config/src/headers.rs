@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::authorize::Element;
+use crate::action::Element;
 use crate::target::{Scheme, TargetUrl};
 
 const SHIPPED: &[&str] = &[include_str!("../data/headers/tor-browser-linux-153.toml")];

@@ -5,6 +5,7 @@
 //! the pseudonym and how it appears, [`target`] reads addresses strictly, and [`authorize`] is
 //! the one place that turns all of them and a time into permission.
 
+mod action;
 pub mod authorize;
 mod document;
 pub mod headers;

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
-use crate::authorize::Action;
+use crate::action::Action;
 use crate::document::Complaint;
 use crate::limits::Limits;
 use crate::media::Media;
@@ -74,6 +74,21 @@ pub enum MandateError {
         /// Case.
         case: String,
     },
+}
+
+impl MandateError {
+    /// Stable code for programs and statistics; where a [`crate::refusal::Refusal`] says the same,
+    /// its code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "mandate-signature",
+            Self::Document(_) => "mandate-document",
+            Self::Principal { .. } => "mandate-principal",
+            Self::Validity { from, now, .. } if now < from => "not-yet-valid",
+            Self::Validity { .. } => "expired",
+            Self::Recipients { .. } => "recipients",
+        }
+    }
 }
 
 /// A mandate that holds. `Debug` shows id and digest only: pseudonyms stay hidden.

@@ -55,6 +55,17 @@ pub enum RevocationError {
     Future(Timestamp),
 }
 
+impl RevocationError {
+    /// Stable code for programs and statistics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "revocation-signature",
+            Self::Document(_) => "revocation-document",
+            Self::Future(_) => "revocation-date",
+        }
+    }
+}
+
 impl SignedRevocation {
     /// Document and detached signature.
     pub fn new(document: Vec<u8>, signature: Vec<u8>) -> Self {

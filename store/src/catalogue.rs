@@ -97,6 +97,9 @@ impl Record {
     }
 }
 
+/// A key and its value.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
+
 /// Changes that are applied together or not at all.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -247,7 +250,7 @@ impl Catalogue {
     }
 
     /// Values under a prefix of their keys.
-    pub fn states(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn states(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         let pairs = self.scan(&[b"s", prefix].concat())?;
         Ok(pairs.into_iter().map(|(key, value)| (key[1..].to_vec(), value)).collect())
     }
@@ -273,7 +276,7 @@ impl Catalogue {
         self.guarded(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
     }
 
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.guarded(|| {
             self.db.scan_prefix(prefix).map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
         })

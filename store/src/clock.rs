@@ -15,6 +15,19 @@ pub struct Stamp {
     pub clock: ClockStatus,
 }
 
+impl Stamp {
+    /// How far the wall clock was set until a later stamp of the same boot, in nanoseconds, forward
+    /// being positive; `None` when it was not (tolerance: [`vigie_time::CLOCK_JUMP_NS`]) or nothing
+    /// tells.
+    pub fn jump_to(&self, later: &Self) -> Option<i128> {
+        if self.boot_id != later.boot_id || self.boot_id == "unknown" {
+            return None;
+        }
+        let reading = |stamp: &Self| (stamp.wall.as_nanosecond(), stamp.monotonic_ns);
+        vigie_time::clock_jump(reading(self), reading(later))
+    }
+}
+
 /// Whether a time service keeps the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockStatus {

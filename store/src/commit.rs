@@ -27,17 +27,19 @@ use crate::catalogue::{Catalogue, Changes, Place};
 use crate::checkpoint::Checkpoint;
 use crate::clock::{Clock, Stamp};
 use crate::disk::Disk;
-use crate::draft::{Prepared, Receipt};
+use crate::draft::{Draft, Prepared, Receipt};
 use crate::entry::{Blob, ENTRY_BYTES, Entry};
 use crate::error::{StoreError, Trying};
 use crate::files::{Layout, replace};
 use crate::frame::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, PART_BYTES, Sum, digest};
 use crate::keys::SEAL_BYTES;
+use crate::kind::Kind;
 use crate::ledger::{Ledger, Taken};
 use crate::local::{Context, Local, LocalCipher};
 use crate::seal::{Body, SealedExhibit};
 use crate::segment::{self, PIECE_BYTES};
 use crate::state::StateOp;
+use crate::store::internal;
 
 /// Most drafts in one round.
 const ROUND_DRAFTS: usize = 512;
@@ -70,11 +72,12 @@ pub(crate) struct Writer {
     /// Changes that recovery left to be committed with the first round.
     pub changes: Changes,
     pub poisoned: Arc<OnceLock<String>>,
+    /// Frames were written that no head covers yet.
+    pub unsigned: bool,
 }
 
 /// A frame written in this round.
 struct Written {
-    done: Done,
     sequence: u64,
     exhibit: Option<u64>,
     age_sha256: Option<[u8; 32]>,
@@ -140,9 +143,7 @@ impl Writer {
                         continue;
                     }
                     match self.append(*prepared, free) {
-                        Ok((sequence, exhibit, age_sha256)) => {
-                            written.push(Written { done, sequence, exhibit, age_sha256 })
-                        }
+                        Ok(frame) => written.push((frame, done)),
                         Err(NoFrame::Refused(error)) => done(Err(error)),
                         Err(NoFrame::Failed(error)) => {
                             self.poison(&error);
@@ -155,13 +156,13 @@ impl Writer {
         }
         let result = match failure {
             Some(error) => Err(error),
-            None if written.is_empty() && applied.is_empty() => return,
-            None => self.commit(!written.is_empty()),
+            None if !self.unsigned && applied.is_empty() => return,
+            None => self.commit(self.unsigned),
         };
         match result {
             Ok(()) => {
                 let (log_size, root) = (self.ledger.tree.size(), self.ledger.tree.root());
-                for Written { done, sequence, exhibit, age_sha256 } in written {
+                for (Written { sequence, exhibit, age_sha256 }, done) in written {
                     done(Ok(Receipt { sequence, exhibit, age_sha256, log_size, root }));
                 }
                 for done in applied {
@@ -170,7 +171,7 @@ impl Writer {
             }
             Err(error) => {
                 self.poison(&error);
-                for Written { done, .. } in written {
+                for (_, done) in written {
                     done(Err(poisoned(&error)));
                 }
                 for done in applied {
@@ -198,8 +199,9 @@ impl Writer {
         }
     }
 
-    /// Writes one frame behind the last (step 1).
-    fn append(&mut self, mut prepared: Prepared, free: u8) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
+    /// Writes the frame of a draft behind the last (step 1), and before it one that says so when the
+    /// clock was set since.
+    fn append(&mut self, mut prepared: Prepared, free: u8) -> Result<Written, NoFrame> {
         if prepared.exhibit.is_some() && free < FREE_PERCENT {
             return Err(NoFrame::Refused(StoreError::LowSpace { free_percent: free }));
         }
@@ -207,8 +209,16 @@ impl Writer {
         if let Some(last) = self.ledger.last.filter(|last| stamp.wall < *last) {
             return Err(NoFrame::Refused(StoreError::ClockBehind { last, now: stamp.wall }));
         }
-        let parts = self.frame(&mut prepared, stamp).map_err(NoFrame::Refused)?;
+        if let Some(mut note) = jumped(self.ledger.stamp.as_ref(), &stamp).map_err(NoFrame::Refused)? {
+            self.put(&mut note, stamp.clone())?;
+        }
+        self.put(&mut prepared, stamp)
+    }
+
+    fn put(&mut self, prepared: &mut Prepared, stamp: Stamp) -> Result<Written, NoFrame> {
+        let parts = self.frame(prepared, stamp).map_err(NoFrame::Refused)?;
         let place = self.write(&parts, prepared.exhibit.as_ref()).map_err(NoFrame::Failed)?;
+        self.unsigned = true;
         let taken = Taken {
             place,
             end: place.offset + parts.header.frame_len(),
@@ -219,7 +229,11 @@ impl Writer {
         };
         self.ledger.take(&self.catalogue, &mut self.changes, &taken).map_err(NoFrame::Failed)?;
         self.state(std::mem::take(&mut prepared.state));
-        Ok((parts.entry.sequence, parts.entry.exhibit, parts.entry.age.map(|age| age.sha256)))
+        Ok(Written {
+            sequence: parts.entry.sequence,
+            exhibit: parts.entry.exhibit,
+            age_sha256: parts.entry.age.map(|age| age.sha256),
+        })
     }
 
     /// Everything of a frame but its exhibit's bytes.
@@ -235,7 +249,7 @@ impl Writer {
             exhibit: exhibit.map(|_| self.ledger.exhibits + 1),
             age: exhibit.map(|exhibit| Blob { sha256: exhibit.sum.sha256, len: exhibit.len }),
             private: (!prepared.private.is_empty())
-                .then(|| Blob { sha256: prepared.private_sum.sha256, len: prepared.private.len() as u64 }),
+                .then_some(Blob { sha256: prepared.private_sum.sha256, len: prepared.private.len() as u64 }),
             previous: self.ledger.previous,
             digests: std::mem::take(&mut prepared.digests),
             commitments: std::mem::take(&mut prepared.commitments),
@@ -359,6 +373,7 @@ impl Writer {
         if frames {
             self.sync_segment()?;
             self.sign()?;
+            self.unsigned = false;
         }
         let mut changes = std::mem::take(&mut self.changes);
         self.catalogue.set_cursor(&mut changes, &self.ledger.cursor())?;
@@ -374,6 +389,20 @@ impl Writer {
         };
         write_head(&self.layout, self.disk.as_ref(), &head.sign(&self.signer))
     }
+}
+
+/// The entry that says that the wall clock was set between two others within one boot.
+fn jumped(before: Option<&Stamp>, after: &Stamp) -> Result<Option<Prepared>, StoreError> {
+    let Some((before, moved)) = before.and_then(|before| Some((before, before.jump_to(after)?))) else {
+        return Ok(None);
+    };
+    let row = serde_json::json!({
+        "format": "vigie.clock-jump/1",
+        "before": before.wall.to_string(),
+        "after": after.wall.to_string(),
+        "moved_ms": i64::try_from(moved / 1_000_000).unwrap_or(i64::MAX),
+    });
+    Prepared::internal(Draft { kind: Kind::ClockJump, ..internal(row) }, Vec::new()).map(Some)
 }
 
 /// Puts a signed head in place of the last one.

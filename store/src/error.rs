@@ -24,11 +24,11 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The directory holds no store, or one of a format that this version does not know.
-    #[error("{} holds no store that this version reads ({why}); name the directory that vigie init made", dir.display())]
+    #[error("{} holds no store that this version reads: {why}", dir.display())]
     NotAStore {
         /// The directory.
         dir: PathBuf,
-        /// What was missing or unknown.
+        /// What was missing or unknown, and what to do.
         why: String,
     },
     /// The passphrase opens nothing.
@@ -147,6 +147,26 @@ pub enum StoreError {
         /// Why.
         what: String,
     },
+    /// A head that was signed and stamped is not in the log.
+    #[error(
+        "ALARM: the head in {file} covers {size} entries and was signed here, but {what}; an older or another log was put back"
+    )]
+    OtherHistory {
+        /// Name of the file.
+        file: String,
+        /// Entries that it covers.
+        size: u64,
+        /// What the log has instead.
+        what: String,
+    },
+    /// A time stamp, a request for one, or a root for them, is not accepted.
+    #[error("{what} is not accepted: {why}")]
+    NotAccepted {
+        /// Time stamp, request or root.
+        what: &'static str,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// The catalogue (sled) failed; evidence is not touched by that.
     #[error("the catalogue cannot be read ({why}); open the store again: it is rebuilt from the segments")]
     Catalogue {
@@ -171,6 +191,7 @@ impl StoreError {
                 | Self::RolledBack { .. }
                 | Self::TakenAway { .. }
                 | Self::Rewritten { .. }
+                | Self::OtherHistory { .. }
         )
     }
 

@@ -35,7 +35,7 @@ pub enum Kind {
     Share,
     /// A witness was trusted, or its cosignature taken in; written by the store.
     Witness,
-    /// A time stamp on a checkpoint was taken in.
+    /// A time stamp on a checkpoint was taken in, or a root fixed for them; written by the store.
     Timestamp,
     /// Copies of an exhibit were destroyed.
     Erasure,
@@ -47,10 +47,12 @@ pub enum Kind {
     Unlock,
     /// The workstation key was forgotten.
     Lock,
+    /// The wall clock was set since the entry before; written by the store.
+    ClockJump,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 22] = [
+const NAMES: [(Kind, &str); 23] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -73,6 +75,7 @@ const NAMES: [(Kind, &str); 22] = [
     (Kind::Recovery, "recovery"),
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
+    (Kind::ClockJump, "clock-jump"),
 ];
 
 impl Kind {
@@ -93,7 +96,7 @@ impl Kind {
 
     /// Only the store itself writes this kind.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(self, Self::Init | Self::Witness | Self::Rebuild | Self::Recovery)
+        matches!(self, Self::Init | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump)
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.

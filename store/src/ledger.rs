@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, Changes, Cursor, Place};
+use crate::clock::Stamp;
 use crate::entry::Entry;
 use crate::error::StoreError;
 use crate::local::Local;
@@ -23,6 +24,8 @@ pub(crate) struct Ledger {
     pub exhibits: u64,
     /// Time of the last entry.
     pub last: Option<Timestamp>,
+    /// All clocks as they stood at the last entry, when its frame was read or written here.
+    pub stamp: Option<Stamp>,
     /// Entries of each kind, by the kind's number.
     pub kinds: BTreeMap<u8, u64>,
 }
@@ -46,6 +49,7 @@ impl Ledger {
             previous: [0; 32],
             exhibits: 0,
             last: None,
+            stamp: None,
             kinds: BTreeMap::new(),
         }
     }
@@ -59,6 +63,7 @@ impl Ledger {
             previous: cursor.previous,
             exhibits: cursor.exhibits,
             last: cursor.last,
+            stamp: None,
             kinds: cursor.kinds.clone(),
         })
     }
@@ -81,6 +86,7 @@ impl Ledger {
         self.end = taken.end;
         self.previous = taken.digest;
         self.last = Some(entry.stamp.wall);
+        self.stamp = Some(entry.stamp.clone());
         Ok(())
     }
 

@@ -27,6 +27,7 @@ mod segment;
 pub mod spool;
 mod state;
 mod store;
+mod timestamps;
 mod verify;
 mod witness;
 
@@ -46,7 +47,7 @@ pub use reader::Witnessed;
 pub use recipient::Recipient;
 pub use seal::{SealedExhibit, Sealer};
 pub use state::{STATE_VALUE_BYTES, State, StateOp};
-pub use store::Imported;
-pub use store::{NewStore, Settings, Store, StoreEvents};
-pub use verify::{KnownHead, Problem, Progress, VerifyOptions, VerifyReport, verify};
+pub use store::{CheckedHead, NewStore, Settings, Store, StoreEvents};
 pub use witness::{CosignedHead, cosigned_at};
+pub use timestamps::{Imported, Requested, Stamped, open_requests, request_stamp};
+pub use verify::{KnownHead, Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify, verify_against};

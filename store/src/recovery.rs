@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, Changes, Place};
 use crate::checkpoint::Checkpoint;
+use crate::clock::Stamp;
 use crate::disk::Disk;
 use crate::error::{StoreError, Trying};
 use crate::files::Layout;
@@ -114,19 +115,19 @@ fn known(layout: &Layout, catalogue: Catalogue, head: &Checkpoint) -> Result<(Ca
     if cursor.size > head.size {
         return Err(StoreError::RolledBack { signed: head.size, committed: cursor.size });
     }
-    let ledger = Ledger::restore(&catalogue, &cursor)?;
+    let mut ledger = Ledger::restore(&catalogue, &cursor)?;
     if cursor.size == head.size && ledger.tree.root() != head.root {
         return Err(StoreError::Catalogue { why: "its log differs from the signed head".into() });
     }
-    present(layout, &catalogue, &ledger)?;
+    ledger.stamp = present(layout, &catalogue, &ledger)?;
     Ok((catalogue, ledger))
 }
 
 /// Every segment that the catalogue knows is there at its length, and the last frame is the one
-/// it names. What lies inside is for `verify`.
-fn present(layout: &Layout, catalogue: &Catalogue, ledger: &Ledger) -> Result<(), StoreError> {
+/// it names; gives the clocks at that one. What lies inside is for `verify`.
+fn present(layout: &Layout, catalogue: &Catalogue, ledger: &Ledger) -> Result<Option<Stamp>, StoreError> {
     let size = ledger.tree.size();
-    let Some(last) = size.checked_sub(1) else { return Ok(()) };
+    let Some(last) = size.checked_sub(1) else { return Ok(None) };
     for index in 0..=ledger.segment {
         let len = if index == ledger.segment { Some(ledger.end) } else { catalogue.segment_len(index)? };
         let segment = Segment::open(layout, index)?;
@@ -142,11 +143,11 @@ fn present(layout: &Layout, catalogue: &Catalogue, ledger: &Ledger) -> Result<()
     let record = catalogue.record(last)?.ok_or_else(|| catalogue.damaged("the last record"))?;
     let found = Segment::open(layout, record.place.segment)?
         .and_then(|segment| Frame::read(&segment, record.place.offset).ok())
-        .is_some_and(|frame| frame.digest() == ledger.previous);
-    if !found {
-        return Err(StoreError::Missing { signed: size, found: count(layout) });
+        .filter(|frame| frame.digest() == ledger.previous);
+    match found {
+        Some(frame) => Ok(Some(frame.entry.stamp)),
+        None => Err(StoreError::Missing { signed: size, found: count(layout) }),
     }
-    Ok(())
 }
 
 /// Whole frames from the first on.
@@ -183,7 +184,7 @@ impl Recovered {
                     frame.entry.sequence
                 )));
             }
-            if walker.sequence % REBUILD_BATCH == 0 && walker.sequence < head.size {
+            if walker.sequence.is_multiple_of(REBUILD_BATCH) && walker.sequence < head.size {
                 self.keep()?;
             }
         }

@@ -222,6 +222,7 @@ impl Store {
             file: None,
             changes,
             poisoned: Arc::clone(&poisoned),
+            unsigned: false,
         };
         let (jobs, received) = channel();
         let thread = std::thread::Builder::new()
@@ -266,7 +267,12 @@ impl Store {
         self.wait(Prepared::new(draft)?)
     }
 
-    fn append_internal(&self, draft: Draft, digests: Vec<(String, [u8; 32])>) -> Result<Receipt, StoreError> {
+    /// As [`Self::append`], for the store's own kinds, with digests of public files.
+    pub(crate) fn append_internal(
+        &self,
+        draft: Draft,
+        digests: Vec<(String, [u8; 32])>,
+    ) -> Result<Receipt, StoreError> {
         self.wait(Prepared::internal(draft, digests)?)
     }
 
@@ -447,7 +453,7 @@ impl StoreEvents for Silent {
 }
 
 /// A draft of the store's own: nothing in it but a row.
-fn internal(row: serde_json::Value) -> Draft {
+pub(crate) fn internal(row: serde_json::Value) -> Draft {
     Draft {
         kind: Kind::Init,
         mandate: None,

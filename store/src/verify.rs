@@ -1,11 +1,14 @@
 //! Checking a store: without any key its structure, hashes, chain, log and signatures; with the
 //! workstation key also what it sealed; with a recipient's identity every digest inside.
 
+mod clock;
+mod consensus;
 mod heads;
 mod inside;
+mod timestamps;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use vigie_log::cosignature::WitnessKey;
@@ -19,9 +22,12 @@ use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
 use crate::store::{bound, signing_key, unbound};
+use crate::timestamps::Stamped;
 use crate::witness::CosignedHead;
 
 use heads::Heads;
+
+pub use consensus::SessionTime;
 pub use heads::KnownHead;
 
 /// Most problems kept in a report; more are counted.
@@ -87,6 +93,10 @@ pub struct VerifyReport {
     pub records: u64,
     /// Agents' signatures that hold, by fingerprint of the SSH key.
     pub signers: BTreeMap<String, u64>,
+    /// Time stamps that hold, the one over most entries last.
+    pub stamps: Vec<Stamped>,
+    /// When sessions cannot have begun before; needs an identity.
+    pub sessions: Vec<SessionTime>,
     /// Everything wrong; empty when the store is sound.
     pub problems: Vec<Problem>,
     /// What a reader should know, without being wrong.
@@ -117,8 +127,20 @@ impl VerifyReport {
 /// # Errors
 /// Only what prevents a report: no store, a wrong key, a disk that does not read.
 pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Result<VerifyReport, StoreError> {
+    verify_against(dir, options, &[], progress)
+}
+
+/// As [`verify`]; the log must also hold every head (`*.checkpoint`) in the folders `heads`, which
+/// left for stamping and were kept elsewhere.
+pub fn verify_against(
+    dir: &Path,
+    options: VerifyOptions,
+    heads: &[PathBuf],
+    progress: &dyn Progress,
+) -> Result<VerifyReport, StoreError> {
     let layout = Layout::open(dir)?;
     let mut report = VerifyReport::default();
+    let stamps = timestamps::Stamps::load(&layout, heads, &mut report)?;
     let head = signed_head(&layout, &mut report)?;
     if let Some(key) = &options.key {
         signing_key(&layout, key)?;
@@ -134,6 +156,8 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
         last: None,
         buffer: Vec::new(),
         report,
+        stamps,
+        clocks: clock::Clocks::default(),
     };
     let total = total(&layout)?;
     check.walk(head.as_ref(), progress, total)?;
@@ -150,6 +174,8 @@ struct Check<'a> {
     last: Option<Timestamp>,
     buffer: Vec<u8>,
     report: VerifyReport,
+    stamps: timestamps::Stamps,
+    clocks: clock::Clocks,
 }
 
 /// The signed head, or a problem.
@@ -240,6 +266,8 @@ impl<'a> Check<'a> {
             self.report.problem(Some(sequence), "its time lies before that of the entry it follows");
         }
         self.last = Some(frame.entry.stamp.wall);
+        self.stamps.entry(&frame.entry, &self.tree, &mut self.report);
+        self.clocks.entry(&frame.entry, &mut self.report);
         if sequence == 0 {
             self.entry_0(frame)?;
         }
@@ -277,6 +305,8 @@ impl<'a> Check<'a> {
 
     fn end(&mut self, head: Option<&Checkpoint>, total: u64) {
         self.report.root = self.tree.root();
+        std::mem::take(&mut self.stamps).end(self.tree.size(), &mut self.report);
+        std::mem::take(&mut self.clocks).end(&mut self.report);
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
         if head.size == 0 {

@@ -2,19 +2,31 @@
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
-use arti_client::config::dir::AuthorityContacts;
+use arti_client::config::dir::NetworkConfigBuilder;
+use arti_client::config::vanguards::VanguardConfig;
 use arti_client::isolation::IsolationToken;
-use arti_client::{BootstrapBehavior, DataStream, StreamPrefs, TorClient, TorClientConfig};
+use arti_client::{
+    BootstrapBehavior, DataStream, DirProviderBuilder, ErrorDetail, StreamPrefs, TorClient, TorClientConfig,
+};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
+use sha3::Sha3_256;
+use tor_checkable::Timebound;
+use tor_circmgr::CircMgr;
 use tor_config::load::{ConfigResolveOptions, resolve_return_results};
 use tor_config::sources::{ConfigurationSource, ConfigurationSources, MustRead};
+use tor_dirmgr::{DirMgr, DirMgrConfig, DirMgrStore, DirProvider, DocId, Timeliness};
 use tor_error::{ErrorKind, HasKind};
+use tor_netdir::NetDirProvider;
+use tor_netdoc::doc::netstatus::MdConsensus;
+use tor_hsclient::{ConnError, FailedAttemptError};
 use tor_rtcompat::PreferredRuntime;
-use vigie_wire::net::{Bootstrap, CircuitKey, Failure, FailureKind, NetworkFacts, Scope};
+use vigie_wire::limits::{AUTHORITIES, CONSENSUS_BYTES};
+use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Failure, FailureKind, NetworkFacts, Scope};
 
 use crate::exchange::Dial;
 use crate::tls::Trust;
@@ -26,11 +38,20 @@ const QUEUE_BYTES: i64 = 512 * 1024 * 1024;
 /// A Tor client.
 pub struct Tor {
     client: Arc<TorClient<PreferredRuntime>>,
-    /// One token per key, for as long as the client lives.
+    directory: Arc<Directory>,
+    /// One token per key, until the key is retired.
     tokens: Mutex<HashMap<CircuitKey, IsolationToken>>,
-    authorities: Vec<String>,
-    public: bool,
+    network: Network,
     vanguards: String,
+}
+
+/// Which network the client is on.
+#[derive(Debug, PartialEq, Eq)]
+struct Network {
+    /// Identities of the directory authorities, upper case, sorted.
+    authorities: Vec<String>,
+    /// All that defines a network is as Arti ships it for the public one.
+    public: bool,
 }
 
 impl Tor {
@@ -38,41 +59,36 @@ impl Tor {
     pub fn start(config: &NetConfig) -> Result<Self, NetError> {
         // Arti and our own TLS share one process-wide provider; a second call finds it set.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let table = completed(config)?;
-        let vanguards = text(&table, &["vanguards", "mode"]).unwrap_or_else(|| "full".to_owned());
-        let authorities = authorities(&table);
-        let public = authorities.is_none();
-        let client_config = read(&table)?;
+        let client_config = read(&completed(config)?)?;
+        let network = network(&client_config)?;
+        let vanguards: &VanguardConfig = client_config.as_ref();
+        let vanguards = vanguards.mode().to_string();
         for folder in [&config.state_dir, &config.cache_dir] {
             private_folder(folder)?;
         }
         let runtime = PreferredRuntime::current().map_err(|e| NetError::Client(e.to_string()))?;
+        let directory = Arc::new(Directory::default());
         let client = TorClient::with_runtime(runtime)
             .config(client_config)
+            .dirmgr_builder::<Directory>(Arc::clone(&directory) as _)
             .bootstrap_behavior(BootstrapBehavior::Manual)
             .create_unbootstrapped()
             .map_err(|e| NetError::Client(e.to_string()))?;
-        let authorities = authorities.unwrap_or_else(|| {
-            let shipped = AuthorityContacts::default();
-            shipped.v3idents().iter().map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect()
-        });
-        Ok(Self { client, tokens: Mutex::default(), authorities, public, vanguards })
+        Ok(Self { client, directory, tokens: Mutex::default(), network, vanguards })
     }
 
     /// Facts for the record.
     pub fn facts(&self, trust: &Trust) -> NetworkFacts {
-        let mut sorted = self.authorities.clone();
-        sorted.sort();
         let mut hash = Sha256::new();
-        for id in &sorted {
+        for id in &self.network.authorities {
             hash.update(id.as_bytes());
             hash.update(b"\n");
         }
         NetworkFacts {
             arti_version: "0.47.0".to_owned(),
             authorities_sha256: data_encoding::HEXLOWER.encode(&hash.finalize()),
-            authorities: u16::try_from(sorted.len()).unwrap_or(u16::MAX),
-            public: self.public,
+            authorities: u16::try_from(self.network.authorities.len()).unwrap_or(u16::MAX),
+            public: self.network.public,
             tls_roots_sha256: trust.sha256.clone(),
             tls_extra_roots: trust.extra,
             vanguards: self.vanguards.clone(),
@@ -101,10 +117,123 @@ impl Tor {
         }
     }
 
+    /// The consensus that Arti uses now, from its cache, with the certificates of the authorities that
+    /// signed it. Arti has checked its signatures.
+    pub async fn consensus(&self) -> Result<Consensus, Failure> {
+        let mut tries = CONSENSUS_TRIES;
+        loop {
+            tries -= 1;
+            match self.directory.consensus(&self.network.authorities) {
+                // Arti may be replacing one consensus by the next.
+                Err(_) if tries > 0 => tokio::time::sleep(CONSENSUS_WAIT).await,
+                Err(why) => {
+                    let detail = format!("reading the consensus from Arti's cache: {why}");
+                    return Err(Failure { kind: FailureKind::TorNotReady, detail });
+                }
+                Ok(consensus) => return Ok(consensus),
+            }
+        }
+    }
+
     fn token(&self, key: CircuitKey) -> IsolationToken {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         *tokens.entry(key).or_insert_with(IsolationToken::new)
     }
+}
+
+/// How often a consensus is looked for, and how long in between.
+const CONSENSUS_TRIES: u8 = 20;
+/// See [`CONSENSUS_TRIES`].
+const CONSENSUS_WAIT: Duration = Duration::from_millis(100);
+
+/// Makes Arti's own directory manager and knows it from then on: the client gives none out that could
+/// name its documents.
+#[derive(Default)]
+struct Directory(Mutex<Option<Known>>);
+
+/// The directory manager, as long as the client holds it, and where it keeps its documents.
+struct Known {
+    manager: Weak<DirMgr<PreferredRuntime>>,
+    cache: PathBuf,
+}
+
+impl DirProviderBuilder<PreferredRuntime> for Directory {
+    fn build(
+        &self,
+        runtime: PreferredRuntime,
+        store: DirMgrStore<PreferredRuntime>,
+        circuits: Arc<CircMgr<PreferredRuntime>>,
+        config: DirMgrConfig,
+    ) -> Result<Arc<dyn DirProvider + 'static>, arti_client::Error> {
+        let cache = config.cache_dir.clone();
+        let manager =
+            DirMgr::create_unbootstrapped(config, runtime, store, circuits).map_err(ErrorDetail::DirMgrSetup)?;
+        let known = Known { manager: Arc::downgrade(&manager), cache };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
+        Ok(Arc::new(manager))
+    }
+}
+
+impl Directory {
+    fn consensus(&self, authorities: &[String]) -> Result<Consensus, String> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_ref().ok_or("Arti has not begun")?;
+        let manager = known.manager.upgrade().ok_or("Arti has ended")?;
+        let used = manager.netdir(Timeliness::Unchecked).map_err(|e| e.to_string())?.lifetime().clone();
+        let document = blob(&known.cache, used.valid_after())?;
+        let text = std::str::from_utf8(&document).map_err(|e| e.to_string())?;
+        let (_, _, unchecked) = MdConsensus::parse(text).map_err(|e| e.to_string())?;
+        let read = unchecked.dangerously_assume_timely();
+        let signers = read.signing_cert_ids().map(DocId::AuthCert);
+        let found = manager.texts(signers.take(AUTHORITIES)).map_err(|e| e.to_string())?;
+        let mut certificates = Vec::new();
+        for certificate in found.values() {
+            certificates.push(String::from_utf8(certificate.as_ref().to_vec()).map_err(|e| e.to_string())?);
+        }
+        certificates.sort();
+        let mut authorities = authorities.to_vec();
+        authorities.sort();
+        authorities.dedup();
+        Ok(Consensus {
+            sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(&document)),
+            document: document.into(),
+            certificates,
+            authorities,
+            valid_after: seconds(used.valid_after()),
+            fresh_until: seconds(used.fresh_until()),
+            valid_until: seconds(used.valid_until()),
+        })
+    }
+}
+
+/// The consensus of a moment among the documents that Arti keeps as files, each under the SHA3-256 of
+/// its bytes.
+fn blob(cache: &Path, valid_after: SystemTime) -> Result<Vec<u8>, String> {
+    let folder = cache.join("dir_blobs");
+    for entry in std::fs::read_dir(&folder).map_err(|e| e.to_string())? {
+        let entry = entry.map_err(|e| e.to_string())?;
+        let name = entry.file_name();
+        let Some(sum) = name.to_str().and_then(|name| name.strip_prefix("con_microdesc_sha3-256-")) else { continue };
+        if entry.metadata().map_or(true, |facts| facts.len() > CONSENSUS_BYTES as u64) {
+            continue;
+        }
+        // It may be gone by now: Arti clears old ones away.
+        let Ok(document) = std::fs::read(entry.path()) else { continue };
+        if data_encoding::HEXLOWER.encode(&Sha3_256::digest(&document)) != sum {
+            continue;
+        }
+        let parsed = std::str::from_utf8(&document).ok().and_then(|text| MdConsensus::parse(text).ok());
+        let lifetime = parsed.map(|(_, _, unchecked)| unchecked.dangerously_assume_timely().peek_lifetime().clone());
+        if lifetime.is_some_and(|lifetime| lifetime.valid_after() == valid_after) {
+            return Ok(document);
+        }
+    }
+    Err("none of the documents there is the one in use".to_owned())
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 impl Dial for Tor {
@@ -115,36 +244,109 @@ impl Dial for Tor {
         prefs.set_isolation(self.token(key));
         prefs.connect_to_onion_services(tor_config::BoolOrAuto::Explicit(scope.host.ends_with(".onion")));
         // A name and a port: Arti sends the name to the exit, and nothing resolves it here.
-        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| failure(&e))
+        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| {
+            let onion = scope.host.ends_with(".onion");
+            // The detail is the kind's own text: Arti's messages can carry host names.
+            Failure { kind: layer(&e, e.kind(), onion), detail: e.kind().to_string() }
+        })
+    }
+
+    fn retire(&self, key: CircuitKey) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 
-/// Which layer failed. The detail is the kind's own text: Arti's messages can carry host names.
-fn failure(error: &arti_client::Error) -> Failure {
-    let error_kind = error.kind();
-    let kind = match error_kind {
+/// Which layer failed. How far an onion connection came is told by its own error, further down.
+fn layer(error: &dyn std::error::Error, kind: ErrorKind, onion: bool) -> FailureKind {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(onion) = inner.downcast_ref::<ConnError>().and_then(onion_layer) {
+            return onion;
+        }
+        cause = inner.source();
+    }
+    kind_layer(kind, onion)
+}
+
+/// Arti tries several introduction and rendezvous points: the attempt that came farthest counts.
+fn onion_layer(error: &ConnError) -> Option<FailureKind> {
+    match error {
+        // All directories were asked a short while ago and are not asked again.
+        ConnError::NoUsableHsDirs => Some(FailureKind::DescriptorNotFound),
+        ConnError::NoHsDirs => Some(FailureKind::TorNotReady),
+        ConnError::NoUsableIntroPoints => Some(FailureKind::DescriptorInvalid),
+        ConnError::Failed(attempts) => {
+            attempts.sources().filter_map(attempt_layer).max_by_key(|(far, _)| *far).map(|(_, kind)| kind)
+        }
+        _ => None,
+    }
+}
+
+/// How far an attempt came, and which layer stopped it.
+fn attempt_layer(error: &FailedAttemptError) -> Option<(u8, FailureKind)> {
+    use FailedAttemptError as E;
+    match error {
+        E::UnusableIntro { .. } => Some((0, FailureKind::DescriptorInvalid)),
+        E::RendezvousCircuitObtain { .. } | E::RendezvousEstablishTimeout { .. } | E::RendezvousEstablish { .. } => {
+            Some((1, FailureKind::Rendezvous))
+        }
+        E::IntroductionCircuitObtain { .. }
+        | E::IntroductionExchange { .. }
+        | E::IntroductionFailed { .. }
+        | E::IntroductionTimeout { .. } => Some((2, FailureKind::Introduction)),
+        E::RendezvousCompletionTimeout { .. }
+        | E::RendezvousCompletionCircuitError { .. }
+        | E::RendezvousCompletionHandshake { .. } => Some((3, FailureKind::Rendezvous)),
+        _ => None,
+    }
+}
+
+/// The layer by Arti's kind of error alone.
+fn kind_layer(kind: ErrorKind, onion: bool) -> FailureKind {
+    match kind {
         ErrorKind::BootstrapRequired
         | ErrorKind::DirectoryExpired
         | ErrorKind::TorAccessFailed
-        | ErrorKind::TorDirectoryError => FailureKind::TorNotReady,
+        | ErrorKind::TorDirectoryError
+        | ErrorKind::TorDirectoryUnusable
+        | ErrorKind::LocalNetworkError
+        | ErrorKind::ClockSkew
+        | ErrorKind::NoPath => FailureKind::TorNotReady,
         ErrorKind::OnionServiceNotFound => FailureKind::DescriptorNotFound,
-        ErrorKind::OnionServiceProtocolViolation | ErrorKind::OnionServiceAddressInvalid => {
-            FailureKind::DescriptorInvalid
-        }
+        ErrorKind::OnionServiceProtocolViolation => FailureKind::DescriptorInvalid,
         ErrorKind::OnionServiceMissingClientAuth | ErrorKind::OnionServiceWrongClientAuth => {
             FailureKind::ClientKeyNeeded
         }
         ErrorKind::OnionServiceNotRunning => FailureKind::Introduction,
         ErrorKind::OnionServiceConnectionFailed => FailureKind::Rendezvous,
+        ErrorKind::ExitTimeout | ErrorKind::TorNetworkTimeout | ErrorKind::RemoteNetworkTimeout => FailureKind::Timeout,
         ErrorKind::RemoteConnectionRefused => FailureKind::StreamRefused,
-        ErrorKind::ExitPolicyRejected | ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamError => {
-            FailureKind::ExitFailed
+        // An onion service does not say why (C tor gives DONE or MISC): there is no exit to blame.
+        ErrorKind::ExitPolicyRejected
+        | ErrorKind::RemoteNetworkFailed
+        | ErrorKind::RemoteStreamError
+        | ErrorKind::RemoteStreamClosed
+        | ErrorKind::RemoteStreamReset
+        | ErrorKind::RemoteHostNotFound
+        | ErrorKind::RemoteHostResolutionFailed
+        | ErrorKind::RelayTooBusy
+            if onion =>
+        {
+            FailureKind::StreamRefused
         }
         ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => FailureKind::NameNotFound,
-        ErrorKind::ExitTimeout | ErrorKind::TorNetworkTimeout | ErrorKind::RemoteNetworkTimeout => FailureKind::Timeout,
+        ErrorKind::ExitPolicyRejected
+        | ErrorKind::RemoteNetworkFailed
+        | ErrorKind::RemoteStreamError
+        | ErrorKind::RemoteStreamClosed
+        | ErrorKind::RemoteStreamReset
+        | ErrorKind::RelayTooBusy
+        | ErrorKind::NoExit => FailureKind::ExitFailed,
+        ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget | ErrorKind::OnionServiceAddressInvalid => {
+            FailureKind::OutOfScope
+        }
         _ => FailureKind::Other,
-    };
-    Failure { kind, detail: error_kind.to_string() }
+    }
 }
 
 /// An error with its causes, on one line.
@@ -166,16 +368,28 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// (the native one names files by onion), full vanguards and a memory limit unless said otherwise.
 fn completed(config: &NetConfig) -> Result<toml::Table, NetError> {
     let mut table = config.tor.clone();
-    let path = |path: &Path| toml::Value::String(path.display().to_string());
     let storage = sub(&mut table, "storage")?;
-    storage.entry("state_dir").or_insert_with(|| path(&config.state_dir));
-    storage.entry("cache_dir").or_insert_with(|| path(&config.cache_dir));
-    let keystore = sub(storage, "keystore")?;
-    sub(keystore, "primary")?.insert("kind".into(), toml::Value::String("ephemeral".into()));
-    sub(&mut table, "vanguards")?.entry("mode").or_insert_with(|| toml::Value::String("full".into()));
+    set(storage, "state_dir", literal(&config.state_dir)?)?;
+    set(storage, "cache_dir", literal(&config.cache_dir)?)?;
+    set(sub(sub(storage, "keystore")?, "primary")?, "kind", "ephemeral".into())?;
+    sub(&mut table, "vanguards")?.entry("mode").or_insert_with(|| "full".into());
     let memory = sub(sub(&mut table, "system")?, "memory")?;
     memory.entry("max").or_insert(toml::Value::Integer(QUEUE_BYTES));
     Ok(table)
+}
+
+/// Sets what is not the workstation's to set.
+fn set(table: &mut toml::Table, name: &str, value: toml::Value) -> Result<(), NetError> {
+    match table.insert(name.to_owned(), value.clone()) {
+        Some(other) if other != value => Err(NetError::Config(format!("{name} is set by Vigie itself"))),
+        _ => Ok(()),
+    }
+}
+
+/// A path in which Arti expands no `~` and no `${...}`.
+fn literal(path: &Path) -> Result<toml::Value, NetError> {
+    let text = path.to_str().ok_or_else(|| NetError::Directory("its path is not UTF-8".into()))?;
+    Ok(toml::Value::Table(toml::Table::from_iter([("literal".to_owned(), text.into())])))
 }
 
 fn sub<'t>(table: &'t mut toml::Table, name: &str) -> Result<&'t mut toml::Table, NetError> {
@@ -202,20 +416,18 @@ fn read(table: &toml::Table) -> Result<TorClientConfig, NetError> {
     Ok(results.value)
 }
 
-fn text(table: &toml::Table, path: &[&str]) -> Option<String> {
-    let (last, folders) = path.split_last()?;
-    let mut table = table;
-    for name in folders {
-        table = table.get(*name)?.as_table()?;
-    }
-    table.get(*last)?.as_str().map(str::to_owned)
-}
-
-/// Identities of the directory authorities, when the table names its own.
-fn authorities(table: &toml::Table) -> Option<Vec<String>> {
-    let own = table.get("tor_network")?.as_table()?.get("authorities")?.as_table()?;
-    let ids = own.get("v3idents")?.as_array()?;
-    Some(ids.iter().filter_map(|id| id.as_str()).map(|id| id.replace([' ', '$'], "").to_ascii_uppercase()).collect())
+/// The network that a configuration leads to. Whoever changes anything that defines one is on a
+/// network that we cannot vouch for: the authorities, the fallback directories through which the
+/// first consensus comes, or parameters of the consensus.
+fn network(config: &TorClientConfig) -> Result<Network, NetError> {
+    let fault = |e: &dyn std::error::Error| NetError::Config(chain(e));
+    let directory = config.dir_mgr_config().map_err(|e| fault(&e))?;
+    let shipped = NetworkConfigBuilder::default().build().map_err(|e| fault(&e))?;
+    let ids = directory.network.authorities().v3idents().iter();
+    let mut authorities: Vec<_> = ids.map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect();
+    authorities.sort();
+    let overrides = directory.override_net_params.iter().next().is_some();
+    Ok(Network { authorities, public: directory.network == shipped && !overrides })
 }
 
 fn private_folder(folder: &Path) -> Result<(), NetError> {
@@ -225,3 +437,6 @@ fn private_folder(folder: &Path) -> Result<(), NetError> {
         .create(folder)
         .map_err(|e| NetError::Directory(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
+use vigie_config::refusal::Refusal;
 use vigie_store::{Commitment, Draft, Kind, Private, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::rows::{ExhibitRow, MandateRow, ReadRow, SignedAct};
-use crate::{mandates, record};
+use crate::{mandates, outside, record};
 
 /// List exhibits.
 #[derive(Args)]
@@ -118,16 +119,14 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
         ExhibitCommand::Get(args) => args,
         ExhibitCommand::Proof(args) => return proof::exhibit_proof(args),
     };
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("a read needs a purpose: say why with --purpose TEXT"));
-    }
+    purpose(&args.purpose)?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
     }
+    let key = key(&args.open)?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;
-    let key = key(&args.open)?;
     let store = open_with(&args.open.at.store, key)?;
     let reader = Reader::open(&args.open.at.store)?;
     let (entry, mut age) = reader.exhibit(args.number)?;
@@ -162,10 +161,10 @@ fn log_read(
         mandate_row.signature.clone().into_bytes(),
     );
     let mandate = signed.verify_at_any_time(&mandates::signers(store)?).map_err(|e| Problem::unsound(e.to_string()))?;
-    let code = mandate
-        .agent_code(agent.public())
-        .ok_or_else(|| Problem::refused(format!("the mandate {} names no agent with this SSH key", mandate.id())))?
-        .to_owned();
+    let Some(code) = mandate.agent_code(agent.public()).map(str::to_owned) else {
+        let refusal = Refusal::AgentUnknown { mandate: mandate.id().to_owned() };
+        return Err(outside::refuse(store, outside::about_mandate(mandate.id()), refusal.into()));
+    };
     let statement = format!(
         "vigie read\ntime {now}\norigin {}\nexhibit {}\nform sealed copy\nmandate {}\nagent {code}\npurpose {}\n",
         store.origin(),

@@ -60,7 +60,10 @@ pub struct Unlock {
 
 pub fn unlock(args: Unlock) -> Result<u8, Problem> {
     if !args.open.at.store.is_dir() {
-        return Err(Problem::input(format!("there is no store at {}", args.open.at.store.display())));
+        return Err(Problem::input(format!(
+            "there is no store at {}: make one with vigie init",
+            args.open.at.store.display()
+        )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.open.passphrase_fd, false)?;
     let key = vigie_store::unlock_key(&args.open.at.store, &passphrase)?;

@@ -131,13 +131,32 @@ fn without_documents(mut row: serde_json::Value) -> serde_json::Value {
 
 fn brief(row: &serde_json::Value) -> String {
     let Some(map) = row.as_object() else { return String::new() };
-    ["target", "code", "kind", "line", "detail", "why", "id", "mandate", "agent", "end", "purpose", "what", "witness"]
-        .iter()
-        .filter_map(|name| map.get(*name))
-        .filter_map(|value| value.as_str())
-        .filter(|text| !text.is_empty())
-        .collect::<Vec<_>>()
-        .join(" · ")
+    [
+        "target",
+        "code",
+        "kind",
+        "line",
+        "detail",
+        "why",
+        "id",
+        "mandate",
+        "agent",
+        "end",
+        "purpose",
+        "what",
+        "witness",
+        "name",
+        "authority",
+        "time",
+        "before",
+        "after",
+    ]
+    .iter()
+    .filter_map(|name| map.get(*name))
+    .filter_map(|value| value.as_str())
+    .filter(|text| !text.is_empty())
+    .collect::<Vec<_>>()
+    .join(" · ")
 }
 
 /// Print the signed head of the log.

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_config::mandate::{Mandate, SignedMandate};
 use vigie_config::signers::AllowedSigners;
+use vigie_store::{Commitment, Store};
 
 use super::{OpenArgs, clock, key, open, open_with, show};
 use crate::error::{Problem, exit};
-use crate::{incoming, mandates};
+use crate::{incoming, mandates, outside};
 
 /// Check, add, list, show and revoke mandates.
 #[derive(Subcommand)]
@@ -117,7 +118,7 @@ fn check(args: CheckArgs) -> Result<u8, Problem> {
     let signers = AllowedSigners::parse(&signers).map_err(|e| Problem::input(e.to_string()))?;
     let mandate = SignedMandate::new(document, signature)
         .verify(&signers, clock().stamp().wall)
-        .map_err(|e| Problem::refused(format!("{}: {e}", args.file.display())))?;
+        .map_err(|e| Problem::from(e).of(&args.file))?;
     summary(&mandate)?;
     Ok(exit::OK)
 }
@@ -133,11 +134,17 @@ fn summary(mandate: &Mandate) -> Result<(), Problem> {
 fn add(args: AddArgs) -> Result<u8, Problem> {
     let (document, signature) = read(&args.file, args.sig.as_deref())?;
     let store = open(&args.open)?;
+    let about = outside::about_document(&document);
     let (mandate, receipt) = mandates::add(&store, document, signature, clock().stamp().wall)
-        .map_err(|problem| Problem::new(problem.code, format!("{}: {}", args.file.display(), problem.line)))?;
+        .map_err(|problem| refuse(&store, about, problem.of(&args.file)))?;
     summary(&mandate)?;
     show::line(format!("entry   {}", receipt.sequence))?;
     Ok(exit::OK)
+}
+
+/// A document that does not count is a log entry; one that cannot be read is only a mistake.
+fn refuse(store: &Store, about: Commitment, problem: Problem) -> Problem {
+    if problem.code == exit::REFUSED { outside::refuse(store, about, problem) } else { problem }
 }
 
 fn revoke(args: AddArgs) -> Result<u8, Problem> {
@@ -145,7 +152,9 @@ fn revoke(args: AddArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     match open_with(&args.open.at.store, key.clone()) {
         Ok(store) => {
-            let (list, receipt) = mandates::revoke(&store, document, signature, clock().stamp().wall)?;
+            let about = outside::about_document(&document);
+            let (list, receipt) = mandates::revoke(&store, document, signature, clock().stamp().wall)
+                .map_err(|problem| refuse(&store, about, problem.of(&args.file)))?;
             show::line(format!("list issued {} taken in as entry {}", list.issued(), receipt.sequence))?;
         }
         Err(_) if vigie_store::is_locked(&args.open.at.store) => {
@@ -154,7 +163,7 @@ fn revoke(args: AddArgs) -> Result<u8, Problem> {
             let signers = AllowedSigners::parse(&signers).map_err(|e| Problem::unsound(e.to_string()))?;
             vigie_config::revocation::SignedRevocation::new(document.clone(), signature.clone())
                 .verify(&signers, clock().stamp().wall)
-                .map_err(|e| Problem::refused(e.to_string()))?;
+                .map_err(|e| Problem::from(e).of(&args.file))?;
             incoming::leave(&args.open.at.store, &key, &document, &signature)?;
             show::line("handed to the running session, which logs it and stops if its mandate is meant")?;
         }

@@ -11,7 +11,7 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::profile::Profile;
 use vigie_store::{Commitment, Draft, Kind, Private};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::jar::Jar;
 use crate::rows::{ProfileRow, ProfileSessionRow, SignedAct};
@@ -28,7 +28,10 @@ pub enum ProfileCommand {
     #[command(after_help = "Example:\n  vigie profile list --store store --json")]
     List(ListArgs),
     /// A profile's session with a site.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie profile session import cookies.txt --store store --purpose 'log-in of 3 March'"
+    )]
     Session(SessionCommand),
 }
 
@@ -187,9 +190,7 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
 }
 
 fn import(args: ImportArgs) -> Result<u8, Problem> {
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("an import needs a purpose: say why with --purpose TEXT"));
-    }
+    purpose(&args.purpose)?;
     let text = std::fs::read_to_string(&args.file)
         .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
     let store = open(&args.open)?;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Kind, Reader};
+use vigie_store::{Kind, Reader, StoreError};
 
 use super::verify::Vouched;
-use super::{OpenArgs, clock, key, show};
+use super::{OpenArgs, clock, key, show, timestamp};
 use crate::error::{Problem, exit};
-use crate::rows::{ExhibitRow, FailureRow, SessionRow};
+use crate::rows::{ClockJumpRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
 
 /// What the store holds and whether anything needs attention.
 #[derive(Args)]
@@ -40,7 +40,32 @@ struct Status {
     witnessed: Option<Vouched>,
     unwitnessed: u64,
     unwitnessed_since: Option<String>,
+    /// The time stamp over most entries.
+    stamped: Option<Stamped>,
+    /// Entries that no time stamp covers.
+    unstamped: u64,
+    /// Requests that no answer was taken in for.
+    open_requests: Vec<String>,
+    /// When the clock was last set, and by how much.
+    clock_jump: Option<Jump>,
+    /// The clock stands before the newest entry: nothing is written until it is set right.
+    clock_behind: bool,
     targets: BTreeMap<String, Target>,
+}
+
+#[derive(Serialize)]
+struct Stamped {
+    entry: u64,
+    size: u64,
+    time: String,
+    authority: String,
+}
+
+#[derive(Serialize)]
+struct Jump {
+    entry: u64,
+    #[serde(flatten)]
+    row: ClockJumpRow,
 }
 
 #[derive(Serialize, Default)]
@@ -57,20 +82,23 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     let reader = Reader::open(&args.open.at.store)?;
     // Where the log is not the one that a witness saw, nothing else of it is worth showing.
     let witnessed = reader.witnessed()?;
+    let mut newest = None;
     let mut status = Status {
         origin: reader.origin().to_owned(),
         log_size: reader.size(),
         running: vigie_store::is_locked(&args.open.at.store),
-        clock: format!("{:?}", clock().stamp().clock).to_lowercase(),
         witnesses: witnessed.witnesses.iter().map(ToString::to_string).collect(),
         witnessed: witnessed.newest().map(Vouched::of),
         unwitnessed: witnessed.unwitnessed,
         unwitnessed_since: witnessed.since.map(|since| since.to_string()),
+        unstamped: reader.size(),
+        open_requests: vigie_store::open_requests(&args.open.at.store)?,
         ..Status::default()
     };
     for entry in reader.entries()? {
         let entry = entry?;
         let time = entry.stamp.wall.to_string();
+        newest = Some(entry.stamp.wall);
         status.first.get_or_insert_with(|| time.clone());
         status.last = Some(time.clone());
         let row = || reader.row(entry.sequence, &key);
@@ -99,15 +127,36 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 status.test_network_sessions += u64::from(row.test_network);
             }
             Kind::Refusal => status.refusals += 1,
+            Kind::ClockJump => {
+                let row = serde_json::from_slice(&row()?).map_err(unreadable)?;
+                status.clock_jump = Some(Jump { entry: entry.sequence, row });
+            }
             _ => {}
         }
     }
+    for (entry, row) in timestamp::rows(&reader, &key)? {
+        if let TimestampRow::Stamp { size, time, authority, .. } = row
+            && status.stamped.as_ref().is_none_or(|stamped| stamped.size <= size)
+        {
+            status.unstamped = status.log_size.saturating_sub(size);
+            status.stamped = Some(Stamped { entry, size, time, authority });
+        }
+    }
+    // Read last: a running session may have written meanwhile.
+    let stamp = clock().stamp();
+    status.clock = stamp.clock.name().to_owned();
+    let behind = newest.filter(|last| stamp.wall < *last);
+    status.clock_behind = behind.is_some();
     if args.json {
         show::json(&status)?;
     } else {
         text(&status)?;
     }
-    Ok(exit::OK)
+    match behind {
+        // What `capture` and `run` would answer.
+        Some(last) => Err(StoreError::ClockBehind { last, now: stamp.wall }.into()),
+        None => Ok(exit::OK),
+    }
 }
 
 fn text(status: &Status) -> Result<(), Problem> {
@@ -134,7 +183,28 @@ fn text(status: &Status) -> Result<(), Problem> {
             _ => "`vigie witness export` asks for a cosignature",
         }
     ))?;
-    show::line(format!("clock       {}", status.clock))?;
+    show::line(match &status.stamped {
+        None => format!("time stamp  none: {} entries; see vigie timestamp export", status.unstamped),
+        Some(Stamped { entry, size, time, authority }) => format!(
+            "time stamp  entries 0 to {} existed by {time} ({authority}, entry {entry}); {} entries lie after it",
+            size.saturating_sub(1),
+            status.unstamped
+        ),
+    })?;
+    if !status.open_requests.is_empty() {
+        show::line(format!("            {} request(s) wait for an answer", status.open_requests.len()))?;
+    }
+    let behind = if status.clock_behind { ", behind the log" } else { "" };
+    show::line(format!("clock       {}{behind}", status.clock))?;
+    if let Some(Jump { entry, row }) = &status.clock_jump {
+        show::line(format!(
+            "            set {} by {:.3} s between {} and {} (entry {entry})",
+            if row.moved_ms < 0 { "back" } else { "forward" },
+            row.moved_ms.unsigned_abs() as f64 / 1000.0,
+            row.before,
+            row.after
+        ))?;
+    }
     show::line(format!("exhibits    {} ({} incomplete)", status.exhibits, status.incomplete))?;
     show::line(format!("refusals    {}", status.refusals))?;
     show::line(format!("failures    {}", status.failures))?;

@@ -15,7 +15,7 @@ use crate::secrets;
 /// Check that everything is there, unaltered and signed.
 #[derive(Args)]
 #[command(
-    after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt\n  vigie verify --store store --head cosigned.txt --witness 'witness.example+5e6f7a8b+BA…'"
+    after_help = "Without an identity: structure, hashes, signatures, log. With one (a recipient of the mandate): also\nevery digest inside the exhibits.\n\nExample:\n  vigie verify --store store\n  vigie verify --store store --identity case.txt\n  vigie verify --store store --heads cosigned.txt --witness 'witness.example+5e6f7a8b+BA…'"
 )]
 pub struct VerifyArgs {
     #[command(flatten)]
@@ -29,13 +29,14 @@ pub struct VerifyArgs {
     /// Age identity file of a recipient; may be repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
-    /// A checkpoint of this log that was kept elsewhere: the log must go on from it. May be repeated.
-    #[arg(long, value_name = "FILE")]
-    head: Vec<PathBuf>,
     /// Count the cosignatures of this witness alone, by its verifier key, whomever the log trusts.
     /// May be repeated.
     #[arg(long, value_name = "VKEY")]
     witness: Vec<String>,
+    /// A checkpoint of this log that was kept elsewhere, or a folder with those that left for time
+    /// stamping: the log must go on from them all; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    heads: Vec<PathBuf>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -63,6 +64,8 @@ struct Told<'a> {
     witnessed: Option<Vouched>,
     unwitnessed: u64,
     unwitnessed_since: Option<String>,
+    stamps: Vec<Stamp>,
+    sessions: Vec<Session>,
     problems: Vec<String>,
     notes: &'a [String],
 }
@@ -102,6 +105,27 @@ impl std::fmt::Display for Vouched {
     }
 }
 
+#[derive(Serialize)]
+struct Stamp {
+    entry: u64,
+    size: u64,
+    time: String,
+    authority: String,
+    serial: String,
+}
+
+/// When a session cannot have begun before.
+#[derive(Serialize)]
+struct Session {
+    entry: u64,
+    session: String,
+    recorded: String,
+    not_before: String,
+    consensus_sha256: String,
+    signed: usize,
+    authorities: usize,
+}
+
 pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     let open = OpenArgs { at: args.at.clone(), passphrase_fd: args.passphrase_fd };
     let key = match args.passphrase_fd.is_some() || args.unlocked {
@@ -117,7 +141,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
     let mut heads = Vec::new();
-    for file in &args.head {
+    let (folders, files): (Vec<_>, Vec<_>) = args.heads.iter().cloned().partition(|path| path.is_dir());
+    for file in &files {
         let whence = file.display().to_string();
         let text = String::from_utf8(proof::read_small(file)?);
         let text = text.map_err(|_| Problem::input(format!("{whence} is no checkpoint: it is no text")))?;
@@ -125,7 +150,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     }
     let witnesses = proof::witness_keys(&args.witness)?;
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities, heads, witnesses }, &bar)?;
+    let options = VerifyOptions { key, identities, heads, witnesses };
+    let report = vigie_store::verify_against(&args.at.store, options, &folders, &bar)?;
     bar.0.finish();
     let sound = report.problems.is_empty();
     let told = Told {
@@ -138,6 +164,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         witnessed: report.witnessed.as_ref().map(Vouched::of),
         unwitnessed: report.unwitnessed,
         unwitnessed_since: report.unwitnessed_since.map(|since| since.to_string()),
+        stamps: report.stamps.into_iter().map(told_stamp).collect(),
+        sessions: report.sessions.into_iter().map(told_session).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };
@@ -146,6 +174,24 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     } else {
         for problem in &told.problems {
             show::line(format!("\u{1b}[31mDAMAGE\u{1b}[0m {problem}"))?;
+        }
+        for s in &told.sessions {
+            show::line(format!(
+                "time   entry {}: session {} says {}; its Tor consensus, signed by {} of {} authorities, was made for {} at the earliest",
+                s.entry,
+                &s.session[..8.min(s.session.len())],
+                s.recorded,
+                s.signed,
+                s.authorities,
+                s.not_before
+            ))?;
+        }
+        for s in &told.stamps {
+            let last = s.size.saturating_sub(1);
+            show::line(format!(
+                "time   entry {}: entries 0 to {last} existed by {} ({})",
+                s.entry, s.time, s.authority
+            ))?;
         }
         for note in told.notes {
             show::line(format!("note   {note}"))?;
@@ -161,4 +207,21 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         })?;
     }
     Ok(if sound { exit::OK } else { exit::UNSOUND })
+}
+
+fn told_stamp(stamped: vigie_store::Stamped) -> Stamp {
+    let vigie_store::Stamped { entry, size, time, authority, serial } = stamped;
+    Stamp { entry, size, time: time.to_string(), authority, serial }
+}
+
+fn told_session(session: vigie_store::SessionTime) -> Session {
+    Session {
+        entry: session.entry,
+        session: session.session,
+        recorded: session.recorded.to_string(),
+        not_before: session.not_before.to_string(),
+        consensus_sha256: session.consensus_sha256,
+        signed: session.signed,
+        authorities: session.authorities,
+    }
 }

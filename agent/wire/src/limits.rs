@@ -16,3 +16,7 @@ pub const DECODED_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const REFERENCES: usize = 10_000;
 /// Longest text that *parse* returns in one field (title, label), in bytes.
 pub const TEXT_BYTES: usize = 4 * 1024;
+/// Largest consensus of a Tor network, in bytes (the public network's has about three million).
+pub const CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
+/// Most directory authorities of a Tor network.
+pub const AUTHORITIES: usize = 64;

@@ -297,3 +297,25 @@ pub struct NetworkFacts {
     /// `full`, `lite` or `disabled`.
     pub vanguards: String,
 }
+
+/// The signed directory of the Tor network as Tor used it when a session opened: a lower bound of
+/// the session's time, since nobody has it before its authorities made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consensus {
+    /// The document (dir-spec version 3, microdescriptor flavour), byte for byte, with its signatures;
+    /// at most [`crate::limits::CONSENSUS_BYTES`].
+    pub document: Bytes,
+    /// Key certificates of the authorities that signed it, each as text; at most
+    /// [`crate::limits::AUTHORITIES`].
+    pub certificates: Vec<String>,
+    /// v3 identities of all authorities of the network, upper-case hex, sorted.
+    pub authorities: Vec<String>,
+    /// Hex SHA-256 of the document.
+    pub sha256: String,
+    /// From when it holds, in seconds since 1970.
+    pub valid_after: i64,
+    /// When a newer one is due, in seconds since 1970.
+    pub fresh_until: i64,
+    /// When it ceases to hold, in seconds since 1970.
+    pub valid_until: i64,
+}

@@ -42,6 +42,9 @@ impl Check<'_> {
         } else {
             None
         };
+        if let Some(private) = &private {
+            super::consensus::check(&frame.entry, private, &mut self.report);
+        }
         if frame.entry.exhibit.is_some() && !damaged.contains(&"exhibit") {
             let inside = private.and_then(|private| {
                 let committed = private.openings.into_iter().find(|opening| opening.name == PLAINTEXT);

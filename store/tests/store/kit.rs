@@ -15,16 +15,34 @@ use vigie_store::{
     StoreError, StoreEvents, VerifyOptions, VerifyReport, WorkstationKey,
 };
 
-/// A clock that goes on by a millisecond with each look, or wherever it is set.
-pub struct TestClock(AtomicI64);
+/// A clock that goes on by a millisecond with each look, or wherever it is set. The count from boot
+/// goes with it, by what it is apart, since the boot of its number.
+pub struct TestClock(AtomicI64, AtomicI64, AtomicI64);
 
 impl TestClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(1_790_000_000_000)))
+        Arc::new(Self(AtomicI64::new(1_790_000_000_000), AtomicI64::new(0), AtomicI64::new(0)))
     }
 
     pub fn set(&self, milliseconds: i64) {
         self.0.store(milliseconds, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock alone, by so many milliseconds; gives how far it was set so before.
+    pub fn set_apart(&self, milliseconds: i64) -> i64 {
+        self.0.fetch_add(milliseconds, Ordering::SeqCst);
+        self.1.fetch_add(milliseconds, Ordering::SeqCst)
+    }
+
+    /// Time passes, on all clocks.
+    pub fn run(&self, milliseconds: i64) {
+        self.0.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    /// The count from boot begins anew.
+    pub fn reboot(&self) {
+        self.2.fetch_add(1, Ordering::SeqCst);
+        self.1.store(self.now() - 5, Ordering::SeqCst);
     }
 
     pub fn now(&self) -> i64 {
@@ -37,8 +55,8 @@ impl Clock for TestClock {
         let now = self.0.fetch_add(1, Ordering::SeqCst);
         Stamp {
             wall: Timestamp::from_millisecond(now).expect("a time"),
-            monotonic_ns: now as u64,
-            boot_id: "00000000-test".into(),
+            monotonic_ns: (now - self.1.load(Ordering::SeqCst)) as u64 * 1_000_000,
+            boot_id: format!("{:08}-test", self.2.load(Ordering::SeqCst)),
             clock: ClockStatus::Unknown,
         }
     }

@@ -7,3 +7,7 @@ mod forged;
 mod group;
 mod kit;
 mod round_trip;
+mod timestamps;
+#[allow(dead_code, reason = "the authority can do more than is asked of it here")]
+#[path = "../../time/tests/time/kit.rs"]
+mod tsa;

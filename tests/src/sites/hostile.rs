@@ -90,6 +90,42 @@ pub const CASES: &[Case] = &[
     case("/report", "Report-To, NEL and CSP report-uri to another host"),
 ];
 
+/// What the server says to one request.
+#[derive(Debug)]
+pub struct Said {
+    start: Vec<u8>,
+    /// What follows for ever; empty when nothing follows.
+    again: Vec<u8>,
+}
+
+/// What the server says to a request target, when the client calls it `host` and the trap is at
+/// `away`.
+pub fn said(target: &str, host: &str, away: &str) -> Said {
+    let (start, again) = match answers::to(target, host, away) {
+        Answer::Keep(bytes) | Answer::Close(bytes) => (bytes, Vec::new()),
+        Answer::Silent => (Vec::new(), Vec::new()),
+        Answer::Drip(start, rest) => (start, rest.to_vec()),
+        Answer::Endless(start, again) => (start, again),
+        Answer::Bomb => {
+            let (start, block, _, _) = answers::bomb();
+            ([answers::BOMB_HEAD, &start].concat(), block.to_vec())
+        }
+    };
+    Said { start, again }
+}
+
+impl Said {
+    /// It begins with these bytes.
+    pub fn begins_with(&self, bytes: &[u8]) -> bool {
+        self.start.iter().chain(self.again.iter().cycle()).take(bytes.len()).eq(bytes)
+    }
+
+    /// It is these bytes and no more.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        self.again.is_empty() && self.start == bytes
+    }
+}
+
 /// Serves until the runtime ends.
 pub(super) fn spawn(runtime: &tokio::runtime::Runtime, listener: TcpListener, journal: Arc<Journal>, away: String) {
     runtime.spawn(async move {
@@ -172,7 +208,7 @@ async fn say(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> {
             let (start, block, blocks, end) = answers::bomb();
             stream.write_all(&start).await?;
             for _ in 0..blocks {
-                stream.write_all(&block).await?;
+                stream.write_all(block).await?;
             }
             stream.write_all(&end).await?;
             stream.shutdown().await?;

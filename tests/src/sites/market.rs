@@ -46,7 +46,12 @@ impl Market {
         }
         match path {
             "/" => self.list(ask),
-            "/login" => self.page(ask, "Login", &self.login_form()),
+            "/login" => {
+                let mut reply = self.page(ask, "Login", &self.login_form());
+                // Markets mark a visitor before anyone logs in.
+                reply::set(&mut reply, "set-cookie", "visit=canary-of-the-site; Path=/; Max-Age=86400; HttpOnly");
+                reply
+            }
             // The mandates of the tests exclude it: asking it would end the agent's session.
             "/logout" => {
                 let mut reply = reply::redirect(303, "/login");
@@ -193,7 +198,7 @@ impl Market {
     fn page(&self, ask: &Ask, title: &str, middle: &str) -> Reply {
         let (name, language, coding) = match self.face {
             Face::Tables => ("Blue Bazaar", "en", Coding::Gzip),
-            Face::Cards if ask.uri.path().len() % 2 == 0 => ("Le Grand Comptoir", "fr", Coding::Zstd),
+            Face::Cards if ask.uri.path().len().is_multiple_of(2) => ("Le Grand Comptoir", "fr", Coding::Zstd),
             Face::Cards => ("Le Grand Comptoir", "fr", Coding::Brotli),
         };
         let away = &self.away;

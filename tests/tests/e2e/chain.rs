@@ -1,5 +1,7 @@
 //! The main job: from a signed mandate to an exhibit that stock tools open and check.
 
+use std::time::{Duration, Instant};
+
 use vigie_tests::desk::{AGENT, PSEUDONYM, Target};
 use vigie_tests::process::Command;
 use vigie_tests::sites::SECOND_HAND_HOST;
@@ -13,6 +15,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "chain::three_targets_from_mandate_to_opened_exhibit", run: three_targets },
         Case { name: "chain::a_second_round_refers_to_the_first", run: a_second_round },
+        Case { name: "chain::no_core_dump_is_ever_written", run: no_core_dump },
         Case { name: "chain::requests_leave_as_the_header_set_says", run: exact_requests },
     ]
 }
@@ -135,6 +138,28 @@ fn a_second_round(world: &World) -> CaseResult {
         ensure!(text.contains(words), "the second copy has no `{words}`: {text:.3000}");
     }
     station.sound()?;
+    Ok(())
+}
+
+fn no_core_dump(world: &World) -> CaseResult {
+    let station = Station::desk(world, "core", &targets(world)[..1])?;
+    let capture = ["capture", "-", "--purpose", PURPOSE];
+    let mut waiting = station.vigie(&capture).spawn_with_open_input()?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.pid()))?;
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).ok_or("no such limit")?;
+        if cores.split_whitespace().filter(|word| *word == "0").count() == 2 {
+            break;
+        }
+        ensure!(!waiting.has_ended() && Instant::now() < deadline, "soft and hard limit: {cores}");
+    }
+    waiting.signal(rustix::process::Signal::ABORT);
+    let ended = waiting.wait(Duration::from_secs(30))?;
+    ensure!(ended.code().is_none(), "ended by the signal: {:?}", ended.status);
+    let files = std::fs::read_dir(station.desk.dir())?.filter_map(Result::ok);
+    let cores: Vec<_> = files.filter(|file| file.file_name().to_string_lossy().starts_with("core")).collect();
+    ensure!(cores.is_empty(), "{cores:?}");
     Ok(())
 }
 

@@ -19,7 +19,8 @@ pub const PROFILE_PASSPHRASE: &str = "canary-profile-passphrase";
 /// Purpose of every session; a canary like the passphrases.
 pub const PURPOSE: &str = "canary-purpose of the test";
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+/// What a step of a case gives.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// A workstation.
 pub struct Station {
