@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Progress, VerifyOptions};
+use vigie_store::{Progress, Reader, VerifyOptions};
 
 use super::{OpenArgs, StoreArgs, key, show};
 use crate::error::{Problem, exit};
@@ -71,9 +71,17 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         let read = read.into_identities().map_err(|e| fault(&e))?;
         identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
     }
+    // A store too damaged to be read is for the report below to describe.
+    let reader = key.as_ref().and_then(|key| Some(Reader::open(&args.at.store).ok()?.with_key(key)));
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
+    let mut report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
     bar.0.finish();
+    if let (Some(reader), []) = (reader, report.problems.as_slice()) {
+        let faults = crate::audit::acts(&reader)?;
+        report
+            .problems
+            .extend(faults.into_iter().map(|(entry, what)| vigie_store::Problem { entry: Some(entry), what }));
+    }
     let sound = report.problems.is_empty();
     let told = Told {
         sound,
