@@ -1,7 +1,9 @@
 //! Vigie's recorder: drives the capture of what a mandate permits, seals it, and shows what the
 //! store holds. It opens no socket; *net* does, and only for an authorization.
 
+mod act;
 mod agentkey;
+mod audit;
 mod bounds;
 mod bootstrap;
 mod capture;
@@ -25,4 +27,5 @@ mod secrets;
 mod session;
 mod stop;
 mod usage;
+mod wanted;
 mod workstation;

@@ -1,7 +1,6 @@
 //! Keys: the workstation key W, its subkeys, and a profile's key P. Random keys; passphrases
 //! only wrap them (age, scrypt), so that a passphrase can change without touching evidence.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit, Payload};
@@ -15,7 +14,6 @@ pub(crate) use vigie_log::wrapped::{SCRYPT_LOG_N, SCRYPT_LOG_N_MAX};
 use zeroize::Zeroizing;
 
 use crate::error::{StoreError, Trying};
-use crate::files::Layout;
 
 /// Bytes that sealing adds: nonce and tag.
 pub(crate) const SEAL_BYTES: usize = 40;
@@ -100,16 +98,6 @@ impl std::fmt::Debug for ProfileKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProfileKey(…)")
     }
-}
-
-/// Opens the workstation key of the store in `dir` with its passphrase.
-///
-/// # Errors
-/// [`StoreError::WrongPassphrase`]; [`StoreError::NotAStore`] when there is no key file.
-pub fn unlock_key(dir: &Path, passphrase: &SecretString) -> Result<WorkstationKey, StoreError> {
-    let layout = Layout::open(dir)?;
-    let wrapped = layout.read_small(&layout.wrapped_key())?;
-    Ok(WorkstationKey(unwrap(&wrapped, passphrase)?))
 }
 
 /// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with random nonces: nonce, ciphertext, tag.

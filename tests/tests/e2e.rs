@@ -5,6 +5,8 @@
 //! [`World::quiet`]. A filter that matches no case starts no network:
 //! `cargo test -p vigie-tests --test e2e -- tls`.
 
+#[path = "e2e/acts.rs"]
+mod acts;
 #[path = "e2e/addresses.rs"]
 mod addresses;
 #[path = "e2e/chain.rs"]
@@ -65,6 +67,7 @@ fn cases() -> Vec<Case> {
         sample_sites::cases(),
         chain::cases(),
         hostile::cases(),
+        acts::cases(),
         addresses::cases(),
         mandates::cases(),
         running::cases(),

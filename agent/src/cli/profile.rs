@@ -12,9 +12,10 @@ use vigie_config::profile::Profile;
 use vigie_store::{Commitment, Draft, Kind, Private};
 
 use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::jar::Jar;
-use crate::rows::{ProfileRow, ProfileSessionRow, SignedAct};
+use crate::rows::{ProfileRow, ProfileSessionRow};
 use crate::secrets::{self, Secret};
 use crate::{mandates, run};
 
@@ -206,7 +207,6 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     let profile = run::profile(&store, mandate.case(), args.profile.as_deref())?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;
-    let recipients = mandates::recipients(&mandate, now)?;
     let hosts: Vec<String> = mandate.targets().iter().map(|target| target.host().reveal().to_owned()).collect();
     let powers = Powers::bind(mandate, &profile, agent.public(), now).map_err(|e| Problem::refused(e.to_string()))?;
     let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
@@ -219,15 +219,9 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
             args.file.display()
         )));
     }
-    let statement = format!(
-        "vigie profile-session\ntime {now}\norigin {}\nmandate {}\nagent {}\nprofile {}\ncookies {taken}\npurpose {}\n",
-        store.origin(),
-        powers.mandate().id(),
-        powers.agent_code(),
-        profile.name(),
-        crate::record::one_line(&args.purpose)
-    );
-    let act = SignedAct { signature: agent.sign(&statement)?, statement };
+    let actor = Actor::new(&store, powers.mandate(), &agent, now)?;
+    let own = [("profile", profile.name().to_owned()), ("cookies", taken.to_string())];
+    let act = actor.sign(&store, Kind::ProfileSession, now, &args.purpose, &own)?;
     let row = ProfileSessionRow {
         profile: profile.name().to_owned(),
         mandate: powers.mandate().id().to_owned(),
@@ -235,23 +229,8 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
         purpose: args.purpose.clone(),
         act: act.clone(),
     };
-    let receipt = store.append(Draft {
-        kind: Kind::ProfileSession,
-        mandate: Some(powers.mandate().digest().0),
-        session: None,
-        exhibit: None,
-        commitments: vec![
-            Commitment { name: "agent-signature", value: act.signature.clone().into_bytes() },
-            Commitment { name: "agent-statement", value: act.statement.clone().into_bytes() },
-        ],
-        private: Some(Private {
-            recipients,
-            json: json!({"statement": act.statement, "signature": act.signature}).to_string().into_bytes(),
-        }),
-        row: serde_json::to_vec(&row).failing("preparing the entry")?,
-        url_row: None,
-        state,
-    })?;
+    let entry = ActEntry { kind: Kind::ProfileSession, row: &row, private: json!({}), state };
+    let receipt = actor.log(&store, &act, entry, now)?;
     show::line(format!("{taken} cookies imported, entry {}", receipt.sequence))?;
     Ok(exit::OK)
 }

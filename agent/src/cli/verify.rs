@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{KnownHead, Progress, VerifyOptions, cosigned_at};
+use vigie_store::{KnownHead, Progress, Reader, VerifyOptions, cosigned_at};
 
 use super::{OpenArgs, StoreArgs, key, proof, show};
 use crate::error::{Problem, exit};
@@ -149,10 +149,18 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         heads.push(KnownHead { whence, text });
     }
     let witnesses = proof::witness_keys(&args.witness)?;
+    // A store too damaged to be read is for the report below to describe.
+    let reader = key.as_ref().and_then(|key| Some(Reader::open(&args.at.store).ok()?.with_key(key)));
     let bar = Bar(Terminal::new(args.quiet || args.json));
     let options = VerifyOptions { key, identities, heads, witnesses };
-    let report = vigie_store::verify_against(&args.at.store, options, &folders, &bar)?;
+    let mut report = vigie_store::verify_against(&args.at.store, options, &folders, &bar)?;
     bar.0.finish();
+    if let (Some(reader), []) = (reader, report.problems.as_slice()) {
+        let faults = crate::audit::acts(&reader)?;
+        report
+            .problems
+            .extend(faults.into_iter().map(|(entry, what)| vigie_store::Problem { entry: Some(entry), what }));
+    }
     let sound = report.problems.is_empty();
     let told = Told {
         sound,
