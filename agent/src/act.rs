@@ -53,7 +53,7 @@ impl<'a> Actor<'a> {
         Ok(SignedAct { signature: self.key.sign(&statement)?, statement })
     }
 
-    /// Logs a signed act. `private` is what its private part says besides statement and signature.
+    /// Logs a signed act.
     pub fn log(
         &self,
         store: &Store,
@@ -61,11 +61,22 @@ impl<'a> Actor<'a> {
         entry: ActEntry<'_, impl Serialize>,
         now: Timestamp,
     ) -> Result<Receipt, Problem> {
+        Ok(store.append(self.draft(act, entry, now)?)?)
+    }
+
+    /// The entry of a signed act. `private` is what its private part says besides statement and
+    /// signature.
+    pub fn draft(
+        &self,
+        act: &SignedAct,
+        entry: ActEntry<'_, impl Serialize>,
+        now: Timestamp,
+    ) -> Result<Draft, Problem> {
         let mut private = json!({"statement": act.statement, "signature": act.signature});
         if let (Some(all), serde_json::Value::Object(more)) = (private.as_object_mut(), entry.private) {
             all.extend(more);
         }
-        Ok(store.append(Draft {
+        Ok(Draft {
             kind: entry.kind,
             mandate: Some(self.mandate.digest().0),
             session: None,
@@ -78,7 +89,7 @@ impl<'a> Actor<'a> {
             row: serde_json::to_vec(entry.row).failing("preparing the entry")?,
             url_row: None,
             state: entry.state,
-        })?)
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line: a file per group of commands.
 
+mod checkpoint;
 mod exhibit;
+mod file;
 mod init;
 mod log;
 mod mandate;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use vigie_store::clock::Clock;
-use vigie_store::{Store, StoreError, WorkstationKey};
+use vigie_store::{Outside, Reader, Settings, Store, StoreError, WorkstationKey};
 
 use crate::clock::SystemClock;
 use crate::error::{Problem, exit};
@@ -89,8 +91,8 @@ enum Command {
     Exhibit(exhibit::ExhibitCommand),
     /// Show the log; prove that an entry is in it.
     Log(log::LogArgs),
-    /// Print the signed head of the log.
-    Checkpoint(log::CheckpointArgs),
+    /// Print the signed head of the log, as text and as a QR code.
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
     #[command(subcommand)]
     Timestamp(timestamp::TimestampCommand),
@@ -162,7 +164,7 @@ pub fn main() -> ExitCode {
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Log(args) => log::log(args),
-        Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Witness(command) => witness::witness(command),
@@ -233,12 +235,54 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 
 /// Opens the store with a key at hand.
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
-    let store = Arc::new(Store::open(folder, key, clock(), &show::Events)?);
+    let settings = Settings { outside: outside(folder)?, ..Settings::default() };
+    let store = Arc::new(Store::open_with(folder, key, clock(), &show::Events, settings)?);
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {
         list?;
     }
     Ok(store)
+}
+
+/// Opens the store for reading; its log must go on from what was kept of it outside.
+pub(crate) fn reader(folder: &Path) -> Result<Reader, Problem> {
+    Ok(Reader::open_held(folder, outside(folder)?.as_ref())?)
+}
+
+/// The signed head leaves the store: it is kept outside as well, so that it is met again here.
+pub(crate) fn head_leaves(folder: &Path) -> Result<(), Problem> {
+    if let Some(outside) = outside(folder)? {
+        match outside.keep(folder) {
+            Ok(_) => {}
+            Err(error) if error.is_damage() => return Err(error.into()),
+            Err(error) => show::warning(&format!("{error}; an older copy put in the store's place would not be seen")),
+        }
+    }
+    Ok(())
+}
+
+/// Where the newest head of each store is kept: in `heads/` of the folder that `VIGIE_STATE` names,
+/// else of `vigie` in the user's state folder (XDG Base Directory Specification 0.8). Nowhere for a
+/// user without a home.
+pub(crate) fn outside(store: &Path) -> Result<Option<Outside>, Problem> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("VIGIE_STATE")
+        .or_else(|| set("XDG_STATE_HOME").filter(|folder| folder.is_absolute()).map(|folder| folder.join("vigie")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/state/vigie")));
+    let Some(state) = state else { return Ok(None) };
+    let lexical = std::path::absolute(&state).unwrap_or_else(|_| state.clone());
+    let real = std::fs::canonicalize(&state).unwrap_or_else(|_| lexical.clone());
+    let inside = |store: &Path| lexical.starts_with(store) || real.starts_with(store);
+    if std::path::absolute(store).is_ok_and(|store| inside(&store))
+        || std::fs::canonicalize(store).is_ok_and(|store| inside(&store))
+    {
+        return Err(Problem::input(format!(
+            "the state folder {} lies inside the store {}: name one outside with VIGIE_STATE=DIR",
+            state.display(),
+            store.display()
+        )));
+    }
+    Ok(Some(Outside::new(state.join("heads"))))
 }
 
 /// The workstation's configuration.

@@ -143,6 +143,47 @@ pub struct ReadRow {
     pub act: SignedAct,
 }
 
+/// `witness`: a witness trusted, or a head that witnesses cosigned taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum WitnessRow {
+    /// A witness's key.
+    Trusted {
+        /// Its verifier key (C2SP tlog-cosignature).
+        witness: String,
+        /// Mandate id under which the agent acted.
+        mandate: String,
+        /// Purpose given.
+        purpose: String,
+        /// Who acted.
+        act: SignedAct,
+    },
+    /// A cosigned head.
+    Cosigned {
+        /// Entries covered.
+        size: u64,
+        /// Hex root at that size.
+        root: String,
+        /// By whom and when.
+        cosignatures: Vec<CosignatureRow>,
+        /// Mandate id under which the agent acted.
+        mandate: String,
+        /// Purpose given.
+        purpose: String,
+        /// Who acted.
+        act: SignedAct,
+    },
+}
+
+/// A witness's word on a head.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CosignatureRow {
+    /// Its verifier key.
+    pub witness: String,
+    /// Seconds since the Epoch by its clock.
+    pub time: u64,
+}
+
 /// `profile-session`: cookies imported into a profile.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProfileSessionRow {

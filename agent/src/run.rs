@@ -260,7 +260,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         Err(failure) => {
             net.shutdown().await;
             let problem = Problem::other(format!("{}: try again", failure.detail));
-            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
         }
     };
     let consensus = match LowerBound::new(&consensus, plan.clock.stamp().wall) {
@@ -271,7 +271,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
                 kind: vigie_wire::net::FailureKind::TorNotReady,
                 detail: problem.line.clone(),
             };
-            return Err(log_not_ready(&plan, &powers, &recipients, &failure, problem));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
         }
     };
     let account_key = plan.store.mandate_key(&powers.mandate().digest().0);

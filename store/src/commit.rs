@@ -17,7 +17,6 @@
 //! failed fsync cannot be trusted, so nothing is tried over it.
 
 use std::fs::File;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, OnceLock};
 

@@ -118,27 +118,36 @@ pub enum StoreError {
         /// Size in the catalogue.
         committed: u64,
     },
-    /// A witness cosigned a larger log than this one.
+    /// A head that this log signed covers more entries than it has.
     #[error(
-        "ALARM: the log covers {signed} entries, but {cosigned} were cosigned ({whence}): entries were taken away, or an older store was put back; do not go on, keep the disk as it is"
+        "ALARM: the log covers {signed} entries, but {known} were signed before ({whence}): entries were taken away, or an older copy of the store was put back (rollback); write nothing, keep the disk as it is and call the custodian"
     )]
     TakenAway {
         /// Size of the signed head.
         signed: u64,
-        /// Size that was cosigned.
-        cosigned: u64,
+        /// Size that was signed before.
+        known: u64,
         /// Where that is to be read.
         whence: String,
     },
-    /// The log at a size is not the one that was cosigned at that size.
+    /// The log at a size is not the one that was signed at that size.
     #[error(
-        "ALARM: the first {size} entries are not those that were cosigned ({whence}): the log was rewritten; do not go on, keep the disk as it is"
+        "ALARM: the first {size} entries are not those that were signed before ({whence}): the log was rewritten, or two copies of the store were written to (fork); write nothing, keep the disk as it is and call the custodian"
     )]
     Rewritten {
-        /// Size that was cosigned.
+        /// Size that was signed before.
         size: u64,
         /// Where that is to be read.
         whence: String,
+    },
+    /// The head kept outside the store is none.
+    #[error(
+        "ALARM: {} is no head that this log signed: it was altered, or the store's log.vkey was; compare with a head kept elsewhere (vigie verify --heads FILE)",
+        file.display()
+    )]
+    NotOurHead {
+        /// The file.
+        file: std::path::PathBuf,
     },
     /// What was to be taken in from a witness, or held against the log, is not what it must be.
     /// Nothing was changed.
@@ -191,6 +200,7 @@ impl StoreError {
                 | Self::RolledBack { .. }
                 | Self::TakenAway { .. }
                 | Self::Rewritten { .. }
+                | Self::NotOurHead { .. }
                 | Self::OtherHistory { .. }
         )
     }

@@ -33,7 +33,7 @@ pub enum Kind {
     Export,
     /// Findings were shared with a partner.
     Share,
-    /// A witness was trusted, or its cosignature taken in; written by the store.
+    /// A witness was trusted, or its cosignature taken in; signed by the agent.
     Witness,
     /// A time stamp on a checkpoint was taken in, or a root fixed for them; written by the store.
     Timestamp,
@@ -94,9 +94,12 @@ impl Kind {
         NAMES.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
     }
 
-    /// Only the store itself writes this kind.
+    /// Only the store itself writes this kind: it binds files of the store by their digests.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(self, Self::Init | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump)
+        matches!(
+            self,
+            Self::Init | Self::Witness | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump
+        )
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.
@@ -109,6 +112,7 @@ impl Kind {
                 | Self::Search
                 | Self::Export
                 | Self::Share
+                | Self::Witness
                 | Self::Erasure
         )
     }

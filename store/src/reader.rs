@@ -19,7 +19,8 @@ use crate::kind::Kind;
 use crate::local::LocalCipher;
 use crate::log::{self, Hash};
 use crate::segment::{Fault, Frame, Segment, Walker};
-use crate::witness::Bound;
+use crate::outside::Outside;
+use crate::witness::{self, Bound, Kept};
 
 pub use export::Witnessed;
 
@@ -29,6 +30,8 @@ pub struct Reader {
     verifier: Verifier,
     text: String,
     head: Checkpoint,
+    /// What lay in `witness/` before the head was read.
+    kept: Vec<Kept>,
     index: OnceLock<Index>,
     local: Option<LocalCipher>,
 }
@@ -37,7 +40,8 @@ pub struct Reader {
 #[derive(Default)]
 struct Index {
     places: Vec<Place>,
-    leaves: Vec<Hash>,
+    /// Complete subtrees by level, leaves first: two hashes an entry.
+    nodes: Vec<Vec<Hash>>,
     times: Vec<Timestamp>,
     exhibits: Vec<u64>,
     witnesses: Bound,
@@ -48,8 +52,34 @@ impl Reader {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let layout = Layout::open(dir)?;
         let verifier = layout.verifier()?;
+        let kept = witness::files(&layout)?;
         let (text, head) = layout.signed_head(&verifier)?;
-        Ok(Self { layout, verifier, text, head, index: OnceLock::new(), local: None })
+        Ok(Self { layout, verifier, text, head, kept, index: OnceLock::new(), local: None })
+    }
+
+    /// As [`Self::open`]; the log must also go on from what was kept of it outside the store, and
+    /// from every head of it in `witness/`.
+    ///
+    /// # Errors
+    /// [`StoreError::TakenAway`], [`StoreError::Rewritten`], [`StoreError::NotOurHead`].
+    pub fn open_held(dir: &Path, outside: Option<&Outside>) -> Result<Self, StoreError> {
+        let layout = Layout::open(dir)?;
+        let verifier = layout.verifier()?;
+        // Before the store's own head is read: a session may be ending.
+        let kept = outside.map(|outside| outside.read(&layout, &verifier)).transpose()?.flatten();
+        let reader = Self::open(dir)?;
+        let mut seen = witness::signed_heads(&reader.kept, &reader.verifier);
+        seen.extend(kept);
+        witness::hold(&seen, &reader.head, |size| reader.index()?.root_at(size))?;
+        Ok(reader)
+    }
+
+    /// Keeps the signed head outside the store, as when it has left: what leaves must be met again.
+    ///
+    /// # Errors
+    /// As [`Outside::keep`].
+    pub fn keep_outside(&self, outside: &Outside) -> Result<std::path::PathBuf, StoreError> {
+        outside.write(&self.layout, &self.verifier, &self.text, &self.head)
     }
 
     /// Holds the workstation key, for [`Self::rows`].
@@ -160,6 +190,7 @@ impl Reader {
             return Ok(index);
         }
         let mut index = Index::default();
+        let mut tree = log::Tree::default();
         let mut entries = self.entries()?;
         while let Some(frame) = entries.frame() {
             let frame = frame?;
@@ -169,7 +200,13 @@ impl Reader {
             index.witnesses.take(&frame.entry);
             index.times.push(frame.entry.stamp.wall);
             index.places.push(frame.place);
-            index.leaves.push(log::leaf_hash(&frame.entry_bytes));
+            for node in tree.append(log::leaf_hash(&frame.entry_bytes)) {
+                let level = usize::from(node.level);
+                if level == index.nodes.len() {
+                    index.nodes.push(Vec::new());
+                }
+                index.nodes[level].push(node.hash);
+            }
         }
         Ok(self.index.get_or_init(|| index))
     }

@@ -27,12 +27,13 @@ use crate::kind::Kind;
 use crate::local::{Local, LocalCipher};
 use crate::lock::Lock;
 use crate::log::{self, Hash, Tree};
+use crate::outside::Outside;
 use crate::profiles;
 use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
 use crate::state::{State, StateOp};
 
-pub use witness::Imported;
+pub use witness::CheckedHead;
 
 /// A segment is closed before it grows beyond this many bytes (a single frame may).
 const SEGMENT_BYTES: u64 = 1 << 30;
@@ -59,11 +60,13 @@ pub struct Settings {
     pub disk: Arc<dyn Disk>,
     /// A segment is closed before it grows beyond this many bytes.
     pub segment_bytes: u64,
+    /// Where the newest head is kept outside the store, if anywhere.
+    pub outside: Option<Outside>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES }
+        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, outside: None }
     }
 }
 
@@ -85,6 +88,7 @@ pub struct Store {
     disk: Arc<dyn Disk>,
     jobs: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    outside: Option<Outside>,
     // Last: the lock goes when everything else is gone.
     _lock: Lock,
 }
@@ -185,11 +189,17 @@ impl Store {
         if verifier != Verifier::new(&layout.facts.origin, signer.verifying_key()) {
             return Err(StoreError::damaged("log.vkey is not the public half of log.key"));
         }
-        let (_, head) = layout.signed_head(&verifier)?;
+        let mut seen = crate::witness::signed_heads(&crate::witness::files(&layout)?, &verifier);
+        let kept = settings.outside.as_ref().map(|outside| outside.read(&layout, &verifier)).transpose()?.flatten();
+        let kept_size = kept.as_ref().map(|kept| kept.size);
+        seen.extend(kept);
+        let (text, head) = layout.signed_head(&verifier)?;
         if head.size == 0 && !new {
             return Err(StoreError::damaged("the signed head covers nothing, not even entry 0"));
         }
-        let disk = settings.disk;
+        // An older copy is met before anything in it changes.
+        crate::witness::hold_sizes(&seen, head.size)?;
+        let disk = Arc::clone(&settings.disk);
         let room = disk.free_percent(&layout.dir).unwrap_or(0) >= RESERVE_PERCENT;
         layout.keep_reserve(room, disk.as_ref());
         let local = Arc::new(LocalCipher::new(&key, &layout.facts));
@@ -203,11 +213,20 @@ impl Store {
             check_bound(&layout, &allowed_signers)?;
         }
         let Recovered { catalogue, ledger, changes, adopted, torn_bytes, rebuilt } = recovered;
-        // What a witness has seen of this log must still be in it.
-        let seen = crate::witness::signed_heads(&crate::witness::files(&layout)?, &verifier);
-        crate::witness::hold(&seen, head.size, |size| {
+        // What a witness has seen of this log, or what was kept outside, must still be in it.
+        crate::witness::hold(&seen, &head, |size| {
             Ok(Tree::restore(size, |level, index| catalogue.node(level, index))?.root())
         })?;
+        if let Some(outside) = settings.outside.as_ref().filter(|_| kept_size != Some(head.size)) {
+            match outside.write(&layout, &verifier, &text, &head) {
+                Ok(file) if kept_size.is_none() => events.event(&format!(
+                    "no head of this log was kept outside the store before; from now on it is, in {}",
+                    file.display()
+                )),
+                Ok(_) => {}
+                Err(error) => events.event(&format!("{error}; an older copy put in the store's place would not be seen here")),
+            }
+        }
         let catalogue = Arc::new(catalogue);
         let poisoned = Arc::new(OnceLock::new());
         let writer = Writer {
@@ -231,8 +250,9 @@ impl Store {
             .trying(|| "starting the store's writer".into())?;
         let spool = layout.spool();
         let writer = Mutex::new(Some(thread));
+        let outside = settings.outside;
         let store =
-            Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, _lock: lock };
+            Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, outside, _lock: lock };
         if let Some(why) = rebuilt {
             events.event(&format!(
                 "the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"
@@ -442,6 +462,11 @@ impl Drop for Store {
         let thread = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
+        }
+        // What a failed write left is not known to be durable, and must not be held against it later.
+        if let Some(outside) = self.outside.as_ref().filter(|_| self.poisoned.get().is_none()) {
+            // A head that cannot be kept is said at the next opening, where somebody listens.
+            let _ = outside.keep(&self.layout.dir);
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
 use crate::store::{bound, signing_key, unbound};
+use crate::outside::Outside;
 use crate::timestamps::Stamped;
 use crate::witness::CosignedHead;
 
@@ -44,6 +45,8 @@ pub struct VerifyOptions {
     pub heads: Vec<KnownHead>,
     /// The only witnesses that count; none for those that the log itself trusts.
     pub witnesses: Vec<WitnessKey>,
+    /// Where the newest head is kept outside the store, if anywhere: the log must go on from it.
+    pub outside: Option<Outside>,
 }
 
 /// Hears how far a check has come.
@@ -141,11 +144,11 @@ pub fn verify_against(
     let layout = Layout::open(dir)?;
     let mut report = VerifyReport::default();
     let stamps = timestamps::Stamps::load(&layout, heads, &mut report)?;
+    let heads = Heads::read(&layout, &options, &mut report)?;
     let head = signed_head(&layout, &mut report)?;
     if let Some(key) = &options.key {
         signing_key(&layout, key)?;
     }
-    let heads = Heads::read(&layout, &options)?;
     let local = options.key.as_ref().map(|key| LocalCipher::new(key, &layout.facts));
     let mut check = Check {
         layout: &layout,

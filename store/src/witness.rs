@@ -108,6 +108,13 @@ pub(crate) struct Fault {
     pub what: String,
 }
 
+impl Fault {
+    pub fn error(&self) -> StoreError {
+        let entry = self.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
+        StoreError::damaged(format!("{entry}{}", self.what))
+    }
+}
+
 /// What the files and the entries together give.
 pub(crate) struct Judged {
     /// Witnesses that the log trusts.
@@ -166,14 +173,23 @@ pub(crate) fn files(layout: &Layout) -> Result<Vec<Kept>, StoreError> {
     Ok(files)
 }
 
-/// The heads among some files that the log's own key signed, whoever cosigned them: size, root
-/// and the file's name. None of them can come from anyone but this log.
-pub(crate) fn signed_heads(files: &[Kept], log: &Verifier) -> Vec<(u64, Hash, String)> {
+/// A head that this log signed before, whoever kept it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub size: u64,
+    pub root: Hash,
+    /// Where it is to be read, for messages.
+    pub whence: String,
+}
+
+/// The heads among some files that the log's own key signed, whoever cosigned them. None of them
+/// can come from anyone but this log.
+pub(crate) fn signed_heads(files: &[Kept], log: &Verifier) -> Vec<Seen> {
     let heads = files.iter().filter(|file| file.name.ends_with(".checkpoint"));
     heads
         .filter_map(|file| {
-            let head = Checkpoint::open(file.text.as_ref()?, log).ok()?;
-            Some((head.size, head.root, format!("witness/{}", file.name)))
+            let Checkpoint { size, root, .. } = Checkpoint::open(file.text.as_ref()?, log).ok()?;
+            Some(Seen { size, root, whence: format!("witness/{}", file.name) })
         })
         .collect()
 }
@@ -232,18 +248,27 @@ impl Judged {
     }
 }
 
+/// No head that the log signed before covers more than its signed head does now.
+pub(crate) fn hold_sizes(seen: &[Seen], signed: u64) -> Result<(), StoreError> {
+    match seen.iter().find(|seen| seen.size > signed) {
+        Some(Seen { size, whence, .. }) => {
+            Err(StoreError::TakenAway { signed, known: *size, whence: whence.clone() })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Holds the log to heads that it signed before: none may be larger than what it shows now, and
-/// at each size it must have that root. `root_at` gives the root at a size up to `signed`.
+/// at each size it must have that root. `root_at` gives the root at a size up to the head's.
 pub(crate) fn hold(
-    heads: &[(u64, Hash, String)],
-    signed: u64,
+    seen: &[Seen],
+    head: &Checkpoint,
     mut root_at: impl FnMut(u64) -> Result<Hash, StoreError>,
 ) -> Result<(), StoreError> {
-    for (size, root, whence) in heads {
-        if *size > signed {
-            return Err(StoreError::TakenAway { signed, cosigned: *size, whence: whence.clone() });
-        }
-        if root_at(*size)? != *root {
+    hold_sizes(seen, head.size)?;
+    for Seen { size, root, whence } in seen {
+        let now = if *size == head.size { head.root } else { root_at(*size)? };
+        if now != *root {
             return Err(StoreError::Rewritten { size: *size, whence: whence.clone() });
         }
     }

@@ -50,6 +50,8 @@ mod time;
 mod tsa;
 #[path = "e2e/stop.rs"]
 mod stop;
+#[path = "e2e/witness.rs"]
+mod witness;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -78,6 +80,8 @@ fn cases() -> Vec<Case> {
         faults_store::cases(),
         faults_disk::cases(),
         stop::cases(),
+        time::cases(),
+        witness::cases(),
         cli::cases(),
         cli_terminal::cases(),
     ]
@@ -87,6 +91,9 @@ fn cases() -> Vec<Case> {
 fn main() -> ExitCode {
     if std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
+    }
+    if std::env::var_os(station::AS_WITNESS).is_some() {
+        return vigie_witness::cli::main();
     }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken

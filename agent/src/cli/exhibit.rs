@@ -9,7 +9,7 @@ use serde_json::json;
 use vigie_config::mandate::Mandate;
 use vigie_store::{Kind, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, reader, show, workstation};
 use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem, exit};
@@ -44,7 +44,7 @@ struct Listed {
 /// Reads beside a running session: it needs the store's key, not its lock.
 pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let reader = reader(&args.open.at.store)?;
     let mut listed = Vec::new();
     for entry in reader.entries()? {
         let entry = entry?;

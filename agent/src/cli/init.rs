@@ -7,7 +7,7 @@ use clap::Args;
 use vigie_config::signers::AllowedSigners;
 use vigie_store::{NewStore, Store};
 
-use super::{OpenArgs, StoreArgs, clock, show};
+use super::{OpenArgs, StoreArgs, clock, head_leaves, outside, show};
 use crate::error::{Problem, exit};
 use crate::secrets::{self, Secret};
 
@@ -38,9 +38,11 @@ pub fn init(args: Init) -> Result<u8, Problem> {
     if args.dir.exists() {
         return Err(Problem::input(format!("{} exists already: name a directory that does not", args.dir.display())));
     }
+    outside(&args.dir)?;
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, true)?;
     let new = NewStore { origin: args.origin, allowed_signers: signers, passphrase, scrypt_log_n: None };
     Store::create(&args.dir, new, clock())?;
+    head_leaves(&args.dir)?;
     let reader = vigie_store::Reader::open(&args.dir)?;
     show::line(format!("store made in {}", args.dir.display()))?;
     show::line(format!("log key (give it to the custodian): {}", reader.verifier_key()))?;

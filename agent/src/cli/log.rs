@@ -1,13 +1,13 @@
-//! `vigie log`, `vigie checkpoint`.
+//! `vigie log`.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use vigie_store::{Kind, Reader};
+use vigie_store::Kind;
 
-use super::{OpenArgs, StoreArgs, key, proof, show};
+use super::{OpenArgs, StoreArgs, key, proof, reader, show};
 use crate::error::{Problem, exit};
 
 /// Show the log; prove that an entry is in it.
@@ -75,7 +75,7 @@ pub fn log(args: LogArgs) -> Result<u8, Problem> {
         None => None,
     };
     let key = if args.rows { Some(key(&open)?) } else { None };
-    let reader = Reader::open(&open.at.store)?;
+    let reader = reader(&open.at.store)?;
     let mut listed = Vec::new();
     let first = args.last.map_or(0, |last| reader.size().saturating_sub(last));
     for entry in reader.entries()? {
@@ -157,25 +157,4 @@ fn brief(row: &serde_json::Value) -> String {
     .filter(|text| !text.is_empty())
     .collect::<Vec<_>>()
     .join(" · ")
-}
-
-/// Print the signed head of the log.
-#[derive(Args)]
-#[command(after_help = "Example:\n  vigie checkpoint --store store > checkpoint.txt")]
-pub struct CheckpointArgs {
-    #[command(flatten)]
-    at: StoreArgs,
-    /// Also print the verifier key (a line for the custodian's list of known logs).
-    #[arg(long)]
-    key: bool,
-}
-
-pub fn checkpoint(args: CheckpointArgs) -> Result<u8, Problem> {
-    let reader = Reader::open(&args.at.store)?;
-    if args.key {
-        show::line(reader.verifier_key())?;
-        show::line("")?;
-    }
-    show::line(reader.checkpoint().trim_end())?;
-    Ok(exit::OK)
 }

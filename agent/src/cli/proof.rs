@@ -1,17 +1,14 @@
 //! `vigie log proof`, `vigie log tiles`, `vigie exhibit proof`: what others check the log with.
 
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use vigie_store::checkpoint::Verifier;
 use vigie_store::{Entry, Proof, ProofError, Reader, WitnessKey, cosigned_at, log};
 
-use super::{StoreArgs, show};
+use super::file::{read_small, read_text, write_new};
+use super::{StoreArgs, head_leaves, reader, show};
 use crate::error::{Failing, Problem, exit};
-
-/// Largest file read here, in bytes: a proof is smaller, and so is an entry.
-const SMALL_BYTES: u64 = 256 * 1024;
 
 /// Prove that an entry is in the log, or check such a proof.
 #[derive(Args)]
@@ -52,8 +49,11 @@ pub fn proof(args: ProofArgs) -> Result<u8, Problem> {
     let (Some(number), Some(to)) = (args.number, &args.to) else {
         return Err(Problem::input("name the entry and a file: vigie log proof N --to FILE"));
     };
-    let reader = Reader::open(&store(args.store.as_deref())?)?;
-    write_proof(&reader, number, to, args.entry_to.as_deref())
+    let folder = store(args.store.as_deref())?;
+    let reader = reader(&folder)?;
+    write_proof(&reader, number, to, args.entry_to.as_deref())?;
+    head_leaves(&folder)?;
+    Ok(exit::OK)
 }
 
 /// Prove that an exhibit is in the log.
@@ -76,12 +76,14 @@ pub struct ExhibitProofArgs {
 }
 
 pub fn exhibit_proof(args: ExhibitProofArgs) -> Result<u8, Problem> {
-    let reader = Reader::open(&args.at.store)?;
+    let reader = reader(&args.at.store)?;
     let entry = reader.entry_of_exhibit(args.number)?;
-    write_proof(&reader, entry, &args.to, args.entry_to.as_deref())
+    write_proof(&reader, entry, &args.to, args.entry_to.as_deref())?;
+    head_leaves(&args.at.store)?;
+    Ok(exit::OK)
 }
 
-fn write_proof(reader: &Reader, number: u64, to: &Path, entry_to: Option<&Path>) -> Result<u8, Problem> {
+fn write_proof(reader: &Reader, number: u64, to: &Path, entry_to: Option<&Path>) -> Result<(), Problem> {
     let proof = reader.proof(number)?;
     let entry = reader.entry_bytes(number)?;
     let log = Verifier::parse(&reader.verifier_key()).ok_or_else(|| Problem::unsound("the log's key is damaged"))?;
@@ -97,13 +99,11 @@ fn write_proof(reader: &Reader, number: u64, to: &Path, entry_to: Option<&Path>)
     let names: Vec<&str> = cosigned.cosignatures.iter().map(|by| by.witness.name()).collect();
     let by =
         if names.is_empty() { "cosigned by nobody yet".into() } else { format!("cosigned by {}", names.join(", ")) };
-    show::line(format!("entry {number} in the log of {} entries, {by}: {}", cosigned.checkpoint.size, to.display()))?;
-    Ok(exit::OK)
+    show::line(format!("entry {number} in the log of {} entries, {by}: {}", cosigned.checkpoint.size, to.display()))
 }
 
 fn check(args: &ProofArgs, file: &Path, entry: &Path) -> Result<u8, Problem> {
-    let text = String::from_utf8(read_small(file)?)
-        .map_err(|_| Problem::input(format!("{} is not a proof: it is no text", file.display())))?;
+    let text = read_text(file, "proof")?;
     let proof = Proof::parse(&text).map_err(|e| Problem::input(format!("{}: {e}", file.display())))?;
     let (log, mut witnesses) = match &args.log_key {
         Some(key) => {
@@ -114,7 +114,7 @@ fn check(args: &ProofArgs, file: &Path, entry: &Path) -> Result<u8, Problem> {
         None => {
             let folder = args.store.as_deref();
             let folder = folder.ok_or_else(|| Problem::input("whose log? name --log-key VKEY or --store DIR"))?;
-            let reader = Reader::open(folder)?;
+            let reader = reader(folder)?;
             let log = Verifier::parse(&reader.verifier_key());
             (log.ok_or_else(|| Problem::unsound("the log's key is damaged"))?, reader.witnessed()?.witnesses)
         }
@@ -165,21 +165,34 @@ pub struct TilesArgs {
 }
 
 pub fn tiles(args: TilesArgs) -> Result<u8, Problem> {
-    let reader = Reader::open(&args.at.store)?;
+    let reader = reader(&args.at.store)?;
     if args.to.symlink_metadata().is_ok() {
         return Err(Problem::input(format!("{} exists already: name another directory", args.to.display())));
     }
+    std::fs::create_dir(&args.to).failing(format_args!("creating {}", args.to.display()))?;
+    let written = write_tiles(&reader, &args.to);
+    if written.is_err() {
+        // Half a log would be taken for a whole one.
+        let _ = std::fs::remove_dir_all(&args.to);
+    }
+    let count = written?;
+    head_leaves(&args.at.store)?;
+    show::line(format!("{} entries as {count} files in {}", reader.size(), args.to.display()))?;
+    Ok(exit::OK)
+}
+
+/// Gives the number of files.
+fn write_tiles(reader: &Reader, to: &Path) -> Result<u64, Problem> {
     let mut count = 0u64;
     reader.tiles(|resource| {
-        let path = args.to.join(&resource.path);
+        let path = to.join(&resource.path);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).failing(format_args!("creating {}", folder.display()))?;
         }
         count += 1;
         std::fs::write(&path, &resource.bytes).failing(format_args!("writing {}", path.display()))
     })?;
-    show::line(format!("{} entries as {count} files in {}", reader.size(), args.to.display()))?;
-    Ok(exit::OK)
+    Ok(count)
 }
 
 /// Verifier keys of witnesses, as given on the command line.
@@ -194,28 +207,4 @@ pub(super) fn witness_keys(keys: &[String]) -> Result<Vec<WitnessKey>, Problem> 
 /// The store, where the option may be left out.
 pub(super) fn store(named: Option<&Path>) -> Result<PathBuf, Problem> {
     named.map(Path::to_owned).ok_or_else(|| Problem::input("which store? name it with --store DIR or VIGIE_STORE"))
-}
-
-/// A small file, whole.
-pub(super) fn read_small(path: &Path) -> Result<Vec<u8>, Problem> {
-    let fault = |why: String| Problem::input(format!("reading {}: {why}", path.display()));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| fault(e.to_string()))?;
-    file.take(SMALL_BYTES + 1).read_to_end(&mut bytes).map_err(|e| fault(e.to_string()))?;
-    if bytes.len() as u64 > SMALL_BYTES {
-        return Err(fault("it is longer than any such file: name another".into()));
-    }
-    Ok(bytes)
-}
-
-/// Writes a file that must not exist, and syncs it.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    let mut file = match std::fs::File::create_new(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Problem::input(format!("{} exists already: name another file", path.display())));
-        }
-        other => other.failing(format_args!("writing {}", path.display()))?,
-    };
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    written.failing(format_args!("writing {}", path.display()))
 }

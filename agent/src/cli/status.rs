@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Kind, Reader, StoreError};
+use vigie_store::{Kind, StoreError};
 
 use super::verify::Vouched;
-use super::{OpenArgs, clock, key, show, timestamp};
+use super::{OpenArgs, clock, key, outside, reader, show, timestamp};
 use crate::error::{Problem, exit};
 use crate::rows::{ClockJumpRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
 
@@ -40,6 +40,8 @@ struct Status {
     witnessed: Option<Vouched>,
     unwitnessed: u64,
     unwitnessed_since: Option<String>,
+    /// Where the newest head is kept outside the store.
+    kept_outside: Option<String>,
     /// The time stamp over most entries.
     stamped: Option<Stamped>,
     /// Entries that no time stamp covers.
@@ -79,7 +81,7 @@ struct Target {
 
 pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let reader = reader(&args.open.at.store)?;
     // Where the log is not the one that a witness saw, nothing else of it is worth showing.
     let witnessed = reader.witnessed()?;
     let mut newest = None;
@@ -91,6 +93,7 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
         witnessed: witnessed.newest().map(Vouched::of),
         unwitnessed: witnessed.unwitnessed,
         unwitnessed_since: witnessed.since.map(|since| since.to_string()),
+        kept_outside: kept_outside(&args.open.at.store)?,
         unstamped: reader.size(),
         open_requests: vigie_store::open_requests(&args.open.at.store)?,
         ..Status::default()
@@ -159,6 +162,12 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
     }
 }
 
+/// The file outside the store, when it is there.
+fn kept_outside(store: &std::path::Path) -> Result<Option<String>, Problem> {
+    let file = outside(store)?.map(|outside| outside.file(store)).transpose()?;
+    Ok(file.filter(|file| file.exists()).map(|file| file.display().to_string()))
+}
+
 fn text(status: &Status) -> Result<(), Problem> {
     show::line(format!(
         "store       {}{}",
@@ -183,6 +192,10 @@ fn text(status: &Status) -> Result<(), Problem> {
             _ => "`vigie witness export` asks for a cosignature",
         }
     ))?;
+    show::line(match &status.kept_outside {
+        Some(file) => format!("kept        its newest head, in {file}"),
+        None => "kept        no head outside the store: an older copy put in its place would not be seen here".into(),
+    })?;
     show::line(match &status.stamped {
         None => format!("time stamp  none: {} entries; see vigie timestamp export", status.unstamped),
         Some(Stamped { entry, size, time, authority }) => format!(

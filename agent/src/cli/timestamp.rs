@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_store::{Kind, Reader};
 
-use super::{OpenArgs, StoreArgs, key, open, show};
+use super::{OpenArgs, StoreArgs, head_leaves, key, open, reader, show};
 use crate::error::{Problem, exit};
 use crate::rows::TimestampRow;
 
@@ -113,7 +113,10 @@ fn trust(args: &OpenArgs, file: &Path) -> Result<u8, Problem> {
 }
 
 fn export(args: &ExportArgs) -> Result<u8, Problem> {
+    // A head of a log that was put back must not be stamped.
+    reader(&args.at.store)?;
     let requested = vigie_store::request_stamp(&args.at.store, &args.to, args.policy.as_deref())?;
+    head_leaves(&args.at.store)?;
     show::line(format!("request {}", requested.request.display()))?;
     show::line(format!("head    {}", requested.checkpoint.display()))?;
     show::line(format!("covers  {} entries, sha256:{}", requested.size, requested.sha256))?;
@@ -176,7 +179,7 @@ pub fn rows(reader: &Reader, key: &vigie_store::WorkstationKey) -> Result<Vec<(u
 
 fn list(args: &ListArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let reader = reader(&args.open.at.store)?;
     let entries: Vec<_> = rows(&reader, &key)?.into_iter().map(|(entry, row)| Entry { entry, row }).collect();
     let open_requests = vigie_store::open_requests(&args.open.at.store)?;
     if args.json {

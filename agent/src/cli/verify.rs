@@ -7,7 +7,8 @@ use clap::Args;
 use serde::Serialize;
 use vigie_store::{KnownHead, Progress, Reader, VerifyOptions, cosigned_at};
 
-use super::{OpenArgs, StoreArgs, key, proof, show};
+use super::file::read_text;
+use super::{OpenArgs, StoreArgs, key, outside, proof, show};
 use crate::error::{Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::secrets;
@@ -144,15 +145,15 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     let (folders, files): (Vec<_>, Vec<_>) = args.heads.iter().cloned().partition(|path| path.is_dir());
     for file in &files {
         let whence = file.display().to_string();
-        let text = String::from_utf8(proof::read_small(file)?);
-        let text = text.map_err(|_| Problem::input(format!("{whence} is no checkpoint: it is no text")))?;
+        let text = read_text(file, "checkpoint")?;
         heads.push(KnownHead { whence, text });
     }
     let witnesses = proof::witness_keys(&args.witness)?;
     // A store too damaged to be read is for the report below to describe.
     let reader = key.as_ref().and_then(|key| Some(Reader::open(&args.at.store).ok()?.with_key(key)));
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let options = VerifyOptions { key, identities, heads, witnesses };
+    let outside = outside(&args.at.store)?;
+    let options = VerifyOptions { key, identities, heads, witnesses, outside };
     let mut report = vigie_store::verify_against(&args.at.store, options, &folders, &bar)?;
     bar.0.finish();
     if let (Some(reader), []) = (reader, report.problems.as_slice()) {

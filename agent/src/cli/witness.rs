@@ -4,25 +4,49 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use vigie_store::{Reader, WitnessKey, Witnessed, cosigned_at};
+use serde_json::json;
+use vigie_config::mandate::Mandate;
+use vigie_store::{CosignedHead, Draft, Kind, Store, StoreError, WitnessKey, Witnessed, cosigned_at};
 
-use super::{OpenArgs, StoreArgs, open, proof, show};
+use super::file::{read_text, write_new};
+use super::{AgentArgs, OpenArgs, StoreArgs, agent_key, clock, head_leaves, open, purpose, reader, show, workstation};
+use crate::act::{ActEntry, Actor};
 use crate::error::{Problem, exit};
+use crate::mandates;
+use crate::rows::{CosignatureRow, WitnessRow};
 
 /// Have the log's head cosigned by a witness, without a network.
 #[derive(Subcommand)]
 pub enum WitnessCommand {
-    /// Trust a witness, by the key that its keeper gave you; the key stands in the log from then on.
-    #[command(after_help = "Example:\n  vigie witness trust 'witness.example+5e6f7a8b+BA…' --store store")]
+    /// Trust a witness, by the key that its keeper gave you. The act is signed by the agent; the key
+    /// stands in the log from then on.
+    #[command(
+        after_help = "Example:\n  vigie witness trust 'witness.example+5e6f7a8b+BA…' --store store --purpose 'custodian, room 12'"
+    )]
     Trust(TrustArgs),
     /// Write a request (C2SP tlog-witness add-checkpoint) for each trusted witness into a folder.
     #[command(
         after_help = "Example:\n  vigie witness export --to /media/stick --store store\n\nThen, on the witness's machine:\n  vigie-witness cosign witness /media/stick/REQUEST --to /media/stick/cosigned.txt"
     )]
     Export(ExportArgs),
-    /// Take in a checkpoint that a trusted witness cosigned.
-    #[command(after_help = "Example:\n  vigie witness import /media/stick/cosigned.txt --store store")]
+    /// Take in a checkpoint that a trusted witness cosigned. The act is signed by the agent.
+    #[command(
+        after_help = "Example:\n  vigie witness import /media/stick/cosigned.txt --store store --purpose 'weekly cosignature'"
+    )]
     Import(ImportArgs),
+}
+
+/// Who acts, and why.
+#[derive(Args)]
+pub struct ActArgs {
+    /// Mandate under which the agent acts (else: the only one).
+    #[arg(long, value_name = "ID")]
+    mandate: Option<String>,
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
 }
 
 #[derive(Args)]
@@ -32,6 +56,8 @@ pub struct TrustArgs {
     vkey: String,
     #[command(flatten)]
     open: OpenArgs,
+    #[command(flatten)]
+    act: ActArgs,
 }
 
 #[derive(Args)]
@@ -56,6 +82,8 @@ pub struct ImportArgs {
     file: PathBuf,
     #[command(flatten)]
     open: OpenArgs,
+    #[command(flatten)]
+    act: ActArgs,
 }
 
 pub fn witness(command: WitnessCommand) -> Result<u8, Problem> {
@@ -67,22 +95,26 @@ pub fn witness(command: WitnessCommand) -> Result<u8, Problem> {
 }
 
 fn trust(args: TrustArgs) -> Result<u8, Problem> {
+    purpose(&args.act.purpose)?;
     if WitnessKey::parse(args.vkey.trim()).is_none() {
         return Err(Problem::input(
             "not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status",
         ));
     }
     let store = open(&args.open)?;
-    let (key, receipt) = store.trust_witness(&args.vkey)?;
-    match receipt {
-        Some(receipt) => show::line(format!("{} is trusted as a witness (entry {})", key.name(), receipt.sequence))?,
-        None => show::line(format!("{} was trusted already", key.name()))?,
+    let (key, known) = store.check_witness(&args.vkey)?;
+    if known {
+        show::line(format!("{} was trusted already", key.name()))?;
+        return Ok(exit::OK);
     }
+    let draft = act(&store, &args.open, &args.act, &About::Key(&key))?;
+    let receipt = store.trust_witness(&key, draft)?;
+    show::line(format!("{} is trusted as a witness (entry {})", key.name(), receipt.sequence))?;
     Ok(exit::OK)
 }
 
 fn export(args: ExportArgs) -> Result<u8, Problem> {
-    let reader = Reader::open(&args.at.store)?;
+    let reader = reader(&args.at.store)?;
     if !args.to.is_dir() {
         return Err(Problem::input(format!("{} is no folder: name one to write to", args.to.display())));
     }
@@ -101,38 +133,93 @@ fn export(args: ExportArgs) -> Result<u8, Problem> {
         let file = args.to.join(name);
         // Asked twice for the same, there is nothing to add.
         if !std::fs::read(&file).is_ok_and(|there| there == request.as_bytes()) {
-            proof::write_new(&file, request.as_bytes())?;
+            write_new(&file, request.as_bytes())?;
         }
         show::line(format!("for {}: {} entries after {old}, in {}", key.name(), reader.size(), file.display()))?;
     }
+    head_leaves(&args.at.store)?;
     Ok(exit::OK)
 }
 
 fn chosen<'a>(witnessed: &'a Witnessed, name: Option<&str>) -> Result<Vec<&'a WitnessKey>, Problem> {
     let chosen: Vec<_> = witnessed.witnesses.iter().filter(|key| name.is_none_or(|name| key.name() == name)).collect();
     match name {
-        Some(name) if chosen.is_empty() => Err(Problem::input(format!("this store trusts no witness {name}"))),
+        Some(name) if chosen.is_empty() => Err(Problem::input(format!(
+            "this store trusts no witness {name}: see vigie status for those that it does"
+        ))),
         _ => Ok(chosen),
     }
 }
 
 fn import(args: ImportArgs) -> Result<u8, Problem> {
-    let text = String::from_utf8(proof::read_small(&args.file)?)
-        .map_err(|_| Problem::input(format!("{} is no checkpoint: it is no text", args.file.display())))?;
+    purpose(&args.act.purpose)?;
+    let text = read_text(&args.file, "checkpoint")?;
     let store = open(&args.open)?;
-    let imported = store.import_cosigned(&text).map_err(|error| {
-        let problem = Problem::from(error);
-        Problem::new(problem.code, format!("{}: {}", args.file.display(), problem.line))
-    })?;
-    for by in &imported.head.cosignatures {
+    let of_file = |error: StoreError| Problem::from(error).of(&args.file);
+    let checked = store.check_cosigned(&text).map_err(of_file)?;
+    for by in &checked.head().cosignatures {
         let at = cosigned_at(by).map(|at| at.to_string()).unwrap_or_default();
-        show::line(format!("{} cosigned {} entries at {at}", by.witness.name(), imported.head.size))?;
+        show::line(format!("{} cosigned {} entries at {at}", by.witness.name(), checked.head().size))?;
     }
-    match imported.receipt {
-        Some(receipt) => show::line(format!("taken in as entry {}", receipt.sequence))?,
-        None => show::line("was taken in already")?,
+    if checked.is_known() {
+        show::line("was taken in already")?;
+        return Ok(exit::OK);
     }
+    let draft = act(&store, &args.open, &args.act, &About::Head(checked.head()))?;
+    let receipt = store.take_cosigned(&checked, draft)?;
+    show::line(format!("taken in as entry {}", receipt.sequence))?;
     Ok(exit::OK)
+}
+
+/// What an act of kind `witness` is about.
+enum About<'a> {
+    Key(&'a WitnessKey),
+    Head(&'a CosignedHead),
+}
+
+impl About<'_> {
+    /// The statement's own lines.
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Key(key) => vec![("witness", key.to_string())],
+            Self::Head(head) => {
+                let mut lines = vec![("size", head.size.to_string()), ("root", hex(&head.root))];
+                let by = head.cosignatures.iter().map(|by| ("cosigned", format!("{} {}", by.time, by.witness)));
+                lines.extend(by);
+                lines
+            }
+        }
+    }
+
+    fn row(&self, mandate: &Mandate, purpose: &str, act: &crate::rows::SignedAct) -> WitnessRow {
+        let (mandate, purpose, act) = (mandate.id().to_owned(), purpose.to_owned(), act.clone());
+        match self {
+            Self::Key(key) => WitnessRow::Trusted { witness: key.to_string(), mandate, purpose, act },
+            Self::Head(head) => {
+                let by = head.cosignatures.iter();
+                let by = by.map(|by| CosignatureRow { witness: by.witness.to_string(), time: by.time });
+                let cosignatures = by.collect();
+                WitnessRow::Cosigned { size: head.size, root: hex(&head.root), cosignatures, mandate, purpose, act }
+            }
+        }
+    }
+}
+
+/// The signed entry.
+fn act(store: &Store, open: &OpenArgs, args: &ActArgs, about: &About<'_>) -> Result<Draft, Problem> {
+    let now = clock().stamp().wall;
+    let workstation = workstation(args.agent.config.as_deref(), &open.at.store)?;
+    let agent = agent_key(&args.agent, &workstation)?;
+    let mandate = mandates::find(store, args.mandate.as_deref())?;
+    let mandate = mandates::read(store, &mandate.id)?;
+    let actor = Actor::new(store, &mandate, &agent, now)?;
+    let act = actor.sign(store, Kind::Witness, now, &args.purpose, &about.lines())?;
+    let row = about.row(&mandate, &args.purpose, &act);
+    actor.draft(&act, ActEntry { kind: Kind::Witness, row: &row, private: json!({}), state: Vec::new() }, now)
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    data_encoding::HEXLOWER.encode(hash)
 }
 
 /// A name that every file system takes.

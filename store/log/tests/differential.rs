@@ -20,7 +20,7 @@ use vigie_log::tree::{
 struct Stored(Vec<tlog_tiles::Hash>);
 
 impl HashReader for Stored {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::TlogError> {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::tlog::Error> {
         Ok(indexes.iter().map(|at| self.0[*at as usize]).collect())
     }
 }

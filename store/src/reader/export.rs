@@ -83,7 +83,7 @@ impl Reader {
     pub fn request(&self, old_size: u64) -> Result<AddCheckpoint, StoreError> {
         let proof = self.consistency_proof(old_size)?.ok_or_else(|| StoreError::TakenAway {
             signed: self.head.size,
-            cosigned: old_size,
+            known: old_size,
             whence: "as the witness says".into(),
         })?;
         Ok(AddCheckpoint { old_size, proof, checkpoint: self.text.clone() })
@@ -120,13 +120,11 @@ impl Reader {
     /// saw; [`StoreError::Damaged`] when `witness/` is not what the log says.
     pub fn witnessed(&self) -> Result<Witnessed, StoreError> {
         let index = self.index()?;
-        let files = witness::files(&self.layout)?;
-        let seen = witness::signed_heads(&files, &self.verifier);
-        witness::hold(&seen, self.head.size, |size| index.root_at(size))?;
-        let Judged { keys, heads, faults, .. } = witness::judge(&files, &index.witnesses, &self.verifier);
+        let seen = witness::signed_heads(&self.kept, &self.verifier);
+        witness::hold(&seen, &self.head, |size| index.root_at(size))?;
+        let Judged { keys, heads, faults, .. } = witness::judge(&self.kept, &index.witnesses, &self.verifier);
         if let Some(fault) = faults.first() {
-            let entry = fault.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
-            return Err(StoreError::damaged(format!("{entry}{}", fault.what)));
+            return Err(fault.error());
         }
         let size = heads.last().map_or(0, |head| head.size);
         let since = usize::try_from(size).ok().and_then(|at| index.times.get(at).copied());
@@ -142,11 +140,12 @@ impl Reader {
 
 impl Index {
     fn node(&self, level: u8, index: u64) -> Result<Hash, StoreError> {
-        log::subtree(&self.leaves, level, index)
-            .ok_or_else(|| StoreError::damaged("fewer entries than the signed head covers"))
+        let nodes = self.nodes.get(usize::from(level));
+        let node = usize::try_from(index).ok().and_then(|index| nodes?.get(index));
+        node.copied().ok_or_else(|| StoreError::damaged("fewer entries than the signed head covers"))
     }
 
-    fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
+    pub(super) fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
         Ok(Tree::restore(size, |level, index| self.node(level, index))?.root())
     }
 }

@@ -1,53 +1,80 @@
-//! Trusting witnesses and taking in what they cosigned.
+//! Trusting witnesses and taking in what they cosigned. Both are acts of an agent, whose signed
+//! draft the caller hands in; the store binds the file to it.
 
 use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use vigie_log::checkpoint::{Checkpoint, Verifier};
 use vigie_log::cosignature::{Cosigned, WitnessKey};
 
-use super::{Store, internal};
+use super::Store;
 use crate::draft::{Draft, Receipt};
 use crate::error::StoreError;
 use crate::kind::Kind;
 use crate::log::{Hash, Tree};
-use crate::witness::{self, Bound, CosignedHead, HEAD, Judged, KEY};
+use crate::witness::{self, Bound, CosignedHead, HEAD, Judged, KEY, Seen};
 
-/// What a cosigned head brought.
+/// A cosigned head that this log goes on from, and that may be taken in.
 #[derive(Clone, Debug)]
-pub struct Imported {
+pub struct CheckedHead {
+    head: CosignedHead,
+    known: bool,
+}
+
+impl CheckedHead {
     /// The head.
-    pub head: CosignedHead,
-    /// Of the entry; `None` when the head was taken in before.
-    pub receipt: Option<Receipt>,
+    pub fn head(&self) -> &CosignedHead {
+        &self.head
+    }
+
+    /// It was taken in before.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
 }
 
 impl Store {
-    /// Trusts a witness from now on, by its verifier key (C2SP tlog-cosignature, type 0x04); the
-    /// entry binds the key. No receipt when it was trusted before.
+    /// Reads a witness's verifier key (C2SP tlog-cosignature, type 0x04); true when it is trusted
+    /// already. Its file is put back if it went missing.
     ///
     /// # Errors
-    /// [`StoreError::NotTaken`] for text that is no such key.
-    pub fn trust_witness(&self, vkey: &str) -> Result<(WitnessKey, Option<Receipt>), StoreError> {
+    /// [`StoreError::NotTaken`] for text that is no such key, and for another key under the name of
+    /// a witness that is trusted.
+    pub fn check_witness(&self, vkey: &str) -> Result<(WitnessKey, bool), StoreError> {
         let key = WitnessKey::parse(vkey.trim()).ok_or_else(|| {
-            not_taken("not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status")
+            not_taken(
+                "not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status",
+            )
         })?;
-        if self.judged()?.keys.contains(&key) {
-            return Ok((key, None));
+        let file = witness::key_file(&key);
+        if self.bound_by_entries()?.has_key(&Sha256::digest(&file).into()) {
+            self.put_back(&file, "vkey")?;
         }
-        let digest = witness::keep(&self.layout, &witness::key_file(&key), "vkey", self.disk.as_ref())?;
-        let row = serde_json::json!({"format": "vigie.witness/1", "what": "trust", "witness": key.to_string()});
-        let draft = Draft { kind: Kind::Witness, ..internal(row) };
-        let receipt = self.append_internal(draft, vec![(KEY.to_owned(), digest)])?;
-        Ok((key, Some(receipt)))
+        let trusted = self.judged()?.keys;
+        let known = trusted.contains(&key);
+        match trusted.iter().find(|other| !known && other.name() == key.name()) {
+            Some(other) => Err(not_taken(format!(
+                "{} is trusted here under another key, {other}: a witness with a new key takes a new name",
+                key.name()
+            ))),
+            None => Ok((key, known)),
+        }
     }
 
-    /// Takes in a checkpoint of this log that a trusted witness cosigned: kept in `witness/`, and
-    /// bound by an entry.
+    /// Trusts a witness from now on; `act` is the agent's, of kind `witness`, and the entry also
+    /// binds the key.
+    pub fn trust_witness(&self, key: &WitnessKey, act: Draft) -> Result<Receipt, StoreError> {
+        let digest = witness::keep(&self.layout, &witness::key_file(key), "vkey", self.disk.as_ref())?;
+        self.bind(act, KEY, digest)
+    }
+
+    /// Holds a checkpoint that witnesses cosigned against this log. One that was taken in before is
+    /// put back if it went missing.
     ///
     /// # Errors
     /// [`StoreError::NotTaken`] when it is none, is of another log, or says no more than what is
     /// kept; [`StoreError::TakenAway`] and [`StoreError::Rewritten`] when this is not the log
-    /// that the witness saw. Nothing is changed then.
-    pub fn import_cosigned(&self, text: &str) -> Result<Imported, StoreError> {
+    /// that the witness saw.
+    pub fn check_cosigned(&self, text: &str) -> Result<CheckedHead, StoreError> {
         let Judged { keys, heads, .. } = self.judged()?;
         if keys.is_empty() {
             return Err(not_taken("this store trusts no witness: vigie witness trust VKEY"));
@@ -64,8 +91,9 @@ impl Store {
             return Err(not_taken(format!("none of the witnesses trusted here cosigned it ({})", names.join(", "))));
         }
         self.holds(&head, &verifier)?;
-        if heads.iter().any(|known| known.text == head.text) && self.binds(&head)? {
-            return Ok(Imported { head, receipt: None });
+        if self.bound_by_entries()?.has_head(&Sha256::digest(&head.text).into()) {
+            self.put_back(&head.text, "checkpoint")?;
+            return Ok(CheckedHead { head, known: true });
         }
         // What a witness said later stands; an older word of it adds nothing.
         let newer = head.cosignatures.iter().any(|new| {
@@ -80,36 +108,40 @@ impl Store {
                 head.size
             )));
         }
-        let digest = witness::keep(&self.layout, &head.text, "checkpoint", self.disk.as_ref())?;
-        let cosignatures: Vec<_> = head.cosignatures.iter().map(
-            |cosignature| serde_json::json!({"witness": cosignature.witness.to_string(), "time": cosignature.time}),
-        );
-        let row = serde_json::json!({
-            "format": "vigie.witness/1",
-            "what": "cosigned",
-            "size": head.size,
-            "root": HEXLOWER.encode(&head.root),
-            "cosignatures": cosignatures.collect::<Vec<_>>(),
-        });
-        let draft = Draft { kind: Kind::Witness, ..internal(row) };
-        let receipt = self.append_internal(draft, vec![(HEAD.to_owned(), digest)])?;
-        Ok(Imported { head, receipt: Some(receipt) })
+        Ok(CheckedHead { head, known: false })
+    }
+
+    /// Takes a checked head in: kept in `witness/`; `act` is the agent's, of kind `witness`, and
+    /// the entry also binds the file.
+    pub fn take_cosigned(&self, checked: &CheckedHead, act: Draft) -> Result<Receipt, StoreError> {
+        let digest = witness::keep(&self.layout, &checked.head.text, "checkpoint", self.disk.as_ref())?;
+        self.bind(act, HEAD, digest)
+    }
+
+    fn bind(&self, act: Draft, name: &str, digest: [u8; 32]) -> Result<Receipt, StoreError> {
+        if act.kind != Kind::Witness {
+            return Err(StoreError::invalid(format!("an act of kind {} about a witness", act.kind)));
+        }
+        self.append_internal(act, vec![(name.to_owned(), digest)])
     }
 
     /// The log shows at the head's size what the witness saw.
     fn holds(&self, head: &CosignedHead, verifier: &Verifier) -> Result<(), StoreError> {
         let (_, signed) = self.layout.signed_head(verifier)?;
-        let seen = (head.size, head.root, format!("cosigned by {}", head.names()));
-        witness::hold(&[seen], signed.size, |size| self.root_at(size))
+        let seen = Seen { size: head.size, root: head.root, whence: format!("cosigned by {}", head.names()) };
+        witness::hold(&[seen], &signed, |size| self.root_at(size))
     }
 
-    /// An entry names the head already.
-    fn binds(&self, head: &CosignedHead) -> Result<bool, StoreError> {
-        use sha2::Digest as _;
-        Ok(self.bound_by_entries()?.has_head(&sha2::Sha256::digest(&head.text).into()))
+    /// A file that an entry binds lies in `witness/` again, if it went missing.
+    fn put_back(&self, text: &str, ending: &str) -> Result<(), StoreError> {
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let lies = witness::files(&self.layout)?.iter().any(|file| file.sha256 == digest);
+        if !lies {
+            witness::keep(&self.layout, text, ending, self.disk.as_ref())?;
+        }
+        Ok(())
     }
 
-    /// Root of the log when it had `size` entries, from the catalogue's nodes.
     fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
         Ok(Tree::restore(size, |level, index| self.catalogue.node(level, index))?.root())
     }
@@ -131,4 +163,11 @@ impl Store {
 
 fn not_taken(what: impl Into<String>) -> StoreError {
     StoreError::NotTaken { what: what.into() }
+}
+
+impl CosignedHead {
+    /// SHA-256 of the signed note, hex: what the entry binds.
+    pub fn sha256(&self) -> String {
+        HEXLOWER.encode(&Sha256::digest(&self.text))
+    }
 }

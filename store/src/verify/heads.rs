@@ -1,5 +1,5 @@
 //! The log against heads that it signed before: those that witnesses cosigned, kept in
-//! `witness/`, and those that were kept elsewhere. This is what shows a log that was rewritten
+//! `witness/`, the newest one, kept outside the store, and those that were kept elsewhere. This is what shows a log that was rewritten
 //! or put back by someone who holds its key.
 
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use vigie_log::checkpoint::{Checkpoint, Verifier};
 use vigie_log::cosignature::{Cosigned, WitnessKey};
 
-use super::{Check, VerifyOptions};
+use super::{Check, VerifyOptions, VerifyReport};
 use crate::error::StoreError;
 use crate::files::Layout;
 use crate::log::Hash;
 use crate::segment::Frame;
-use crate::witness::{self, Bound, CosignedHead, Kept, cosigned_at};
+use crate::witness::{self, Bound, CosignedHead, Kept, Seen, cosigned_at};
 
 /// A checkpoint of the log that was kept elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +41,9 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Reads what is in `witness/`; a head from elsewhere that this log did not sign is refused.
-    pub fn read(layout: &Layout, options: &VerifyOptions) -> Result<Self, StoreError> {
+    /// Reads what is in `witness/` and outside; a head from elsewhere that this log did not sign is
+    /// refused. Before the signed head is read, so that none of them can be newer.
+    pub fn read(layout: &Layout, options: &VerifyOptions, report: &mut VerifyReport) -> Result<Self, StoreError> {
         let log = layout.verifier().ok();
         let files = witness::files(layout)?;
         let mut roots: BTreeMap<u64, Vec<(Hash, String)>> = BTreeMap::new();
@@ -51,9 +52,14 @@ impl Heads {
             for known in &options.heads {
                 let head = Checkpoint::open(&known.text, log)
                     .map_err(|error| StoreError::NotTaken { what: format!("{}: {error}", known.whence) })?;
-                seen.push((head.size, head.root, known.whence.clone()));
+                seen.push(Seen { size: head.size, root: head.root, whence: known.whence.clone() });
             }
-            for (size, root, whence) in seen {
+            match options.outside.as_ref().map(|outside| outside.read(layout, log)).transpose() {
+                Ok(kept) => seen.extend(kept.flatten()),
+                Err(error @ StoreError::NotOurHead { .. }) => report.problem(None, error.to_string()),
+                Err(error) => return Err(error),
+            }
+            for Seen { size, root, whence } in seen {
                 roots.entry(size).or_default().push((root, whence));
             }
         }
@@ -95,7 +101,7 @@ impl Check<'_> {
         for (known, whence) in self.heads.roots.get(&size).cloned().unwrap_or_default() {
             if known != root {
                 let what = format!(
-                    "the first {size} entries are not those that were signed before ({whence}): the log was rewritten"
+                    "the first {size} entries are not those that were signed before ({whence}): the log was rewritten, or two copies of the store were written to (fork)"
                 );
                 self.report.problem(None, what);
             }
@@ -109,7 +115,7 @@ impl Check<'_> {
         let larger: Vec<_> = self.heads.roots.range(signed + 1..).map(|(size, heads)| (*size, heads.clone())).collect();
         for (_, whence) in larger.iter().flat_map(|(_, heads)| heads) {
             let what = format!(
-                "the signed head covers {signed} entries, fewer than were signed before ({whence}): entries were taken away, or an older store was put back"
+                "the signed head covers {signed} entries, fewer than were signed before ({whence}): entries were taken away, or an older copy of the store was put back (rollback)"
             );
             self.report.problem(None, what);
         }

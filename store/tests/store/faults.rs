@@ -116,7 +116,7 @@ fn fail_at(at: i64) -> u64 {
     let disk = Arc::new(FaultDisk::default());
     disk.fail_after(at);
     // A small segment, so that a new one is begun as well.
-    let settings = || Settings { disk: disk.clone(), segment_bytes: 4000 };
+    let settings = || Settings { disk: disk.clone(), segment_bytes: 4000, ..Settings::default() };
     let mut failed = false;
     if let Ok(store) = kit.open_with(settings()) {
         for number in 2..=4 {

@@ -156,7 +156,7 @@ impl Kit {
     }
 
     pub fn verify_with(&self, key: bool, identity: bool) -> VerifyReport {
-        let mut options = VerifyOptions { key: key.then(|| self.key.clone()), identities: Vec::new() };
+        let mut options = VerifyOptions { key: key.then(|| self.key.clone()), ..VerifyOptions::default() };
         if identity {
             options.identities.push(Box::new(self.case.clone()));
         }

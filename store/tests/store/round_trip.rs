@@ -212,7 +212,7 @@ fn wrong_keys_and_wrong_places_are_told_apart() {
     assert!(matches!(vigie_store::unlock_key(&kit.dir(), &SecretString::from("no")), Err(StoreError::WrongPassphrase)));
     let wrong = Store::open(&kit.dir(), WorkstationKey::from_bytes([1; 32]), kit.clock.clone(), &Quiet);
     assert!(matches!(wrong, Err(StoreError::WrongKey)));
-    let options = VerifyOptions { key: Some(WorkstationKey::from_bytes([1; 32])), identities: Vec::new() };
+    let options = VerifyOptions { key: Some(WorkstationKey::from_bytes([1; 32])), ..VerifyOptions::default() };
     assert!(matches!(vigie_store::verify(&kit.dir(), options, &Quiet), Err(StoreError::WrongKey)));
     assert!(matches!(Reader::open(kit.folder.path()), Err(StoreError::NotAStore { .. })));
     let new = |origin: &str| vigie_store::NewStore {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use vigie_log::request::REQUEST_BYTES;
 
 use crate::error::WitnessError;
-use crate::files::{read_text, write_new};
+use crate::files::{NewFile, read_text, write_new};
 use crate::state::LogState;
 use crate::witness::Witness;
 
@@ -70,7 +70,7 @@ enum Command {
         #[arg(value_name = "VKEY")]
         vkey: String,
     },
-    /// Cosign a request, if its log only grew since the last one.
+    /// Cosign a request, if its log only grew since the last one. A refusal changes nothing.
     #[command(
         after_help = "Example:\n  vigie-witness cosign witness /media/stick/REQUEST --to /media/stick/cosigned.txt"
     )]
@@ -157,10 +157,10 @@ fn run(command: Command) -> Result<(), Failure> {
             let text = request_text(&request)?;
             // All that can be refused is, before a passphrase is asked for or anything is kept.
             let (origin, size) = witness.check(&text, now()?)?;
-            vacant(&to)?;
             let signer = witness.unlock(&passphrase::read(passphrase_fd, false)?)?;
+            let file = NewFile::create(&to)?;
             let cosigned = witness.cosign(&signer, &text, now()?)?;
-            write_new(&to, cosigned.as_bytes()).map_err(|error| Failure {
+            file.write(cosigned.as_bytes()).map_err(|error| Failure {
                 code: error.exit_code(),
                 line: format!("{error}: the cosignature is kept: vigie-witness last {} {origin}", dir.display()),
             })?;
@@ -235,14 +235,6 @@ fn request_text(path: &Path) -> Result<String, Failure> {
     text.ok_or_else(|| {
         fault("longer than any request, or no text: give the file that vigie witness export wrote".into())
     })
-}
-
-/// A name that is still free; asked before anything is signed.
-fn vacant(path: &Path) -> Result<(), Failure> {
-    match path.symlink_metadata() {
-        Ok(_) => Err(WitnessError::Exists { path: path.to_owned() }.into()),
-        Err(_) => Ok(()),
-    }
 }
 
 /// The machine's clock, in seconds since the Epoch.

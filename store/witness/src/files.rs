@@ -12,17 +12,44 @@ pub(crate) fn new_folder(path: &Path) -> Result<(), WitnessError> {
     DirBuilder::new().mode(0o700).create(path).trying(|| format!("creating {}", path.display()))
 }
 
-/// Writes a file that does not exist, durably.
+/// Writes a file that does not exist, durably; leaves none when that fails.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), WitnessError> {
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        sync_folder(path)
-    };
-    match write() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(WitnessError::Exists { path: path.into() }),
-        other => other.trying(|| format!("writing {}", path.display())),
+    NewFile::create(path)?.write(bytes)
+}
+
+/// A file that does not hold anything yet. Gone again unless it is written.
+pub(crate) struct NewFile<'a> {
+    path: &'a Path,
+    file: File,
+    written: bool,
+}
+
+impl<'a> NewFile<'a> {
+    /// Makes it: whether a medium can be written to is known before anything depends on it.
+    pub fn create(path: &'a Path) -> Result<Self, WitnessError> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        match file {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(WitnessError::Exists { path: path.into() })
+            }
+            other => Ok(Self { path, file: other.trying(|| format!("writing {}", path.display()))?, written: false }),
+        }
+    }
+
+    /// Fills it, durably.
+    pub fn write(mut self, bytes: &[u8]) -> Result<(), WitnessError> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
+        written.and_then(|()| sync_folder(self.path)).trying(|| format!("writing {}", self.path.display()))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        if !self.written {
+            let _ = std::fs::remove_file(self.path);
+        }
     }
 }
 

@@ -180,6 +180,7 @@ impl World {
             .args(args)
             .dir(self.desk.dir())
             .env("CREDENTIALS_DIRECTORY", self.desk.path("credentials"))
+            .env("VIGIE_STATE", self.desk.path("state"))
             .env_remove("VIGIE_STORE")
             .env_remove("VIGIE_CONFIG")
     }

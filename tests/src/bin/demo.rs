@@ -172,6 +172,7 @@ impl Shell {
     fn vigie(&self, args: &[&str], code: i32) -> Outcome<()> {
         let mut command = Command::new(&self.vigie);
         command.env("CREDENTIALS_DIRECTORY", self.dir.join("keys/credentials").canonicalize()?);
+        command.env("VIGIE_STATE", self.dir.canonicalize()?.join("state"));
         self.show("vigie", args, None, command, code)
     }
 

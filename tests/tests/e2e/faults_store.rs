@@ -74,6 +74,12 @@ struct Copies<'w> {
     made: std::cell::Cell<u32>,
 }
 
+/// A command on a copy of the store, with a state folder of its own: what is kept there of one copy
+/// speaks against the others, which is another theme's.
+fn on(command: Command, store: &str) -> Command {
+    command.env("VIGIE_STORE", store).env("VIGIE_STATE", format!("state-{store}"))
+}
+
 impl<'w> Copies<'w> {
     fn new(world: &'w World, case: &str) -> Outcome<Self> {
         let station = Station::quick(world, case, &[Target::onion("market-a", &world.net.onion("market-a"))])?;
@@ -109,7 +115,7 @@ impl<'w> Copies<'w> {
     }
 
     fn at(&self, store: &str, args: &[&str]) -> Command {
-        self.station.vigie(args).env("VIGIE_STORE", store)
+        on(self.station.vigie(args), store)
     }
 
     /// `vigie verify` finds problems that say all these words, and ends with 5.
@@ -127,7 +133,7 @@ impl<'w> Copies<'w> {
     fn refused(&self, store: &str, words: &[&str]) -> CaseResult {
         let before = std::fs::read(self.path(store).join("checkpoint")).ok();
         for command in [self.station.run_once(), self.capture(4)] {
-            one_line(&command.env("VIGIE_STORE", store).run()?, 5, words)?;
+            one_line(&on(command, store).run()?, 5, words)?;
         }
         ensure!(std::fs::read(self.path(store).join("checkpoint")).ok() == before, "the head moved");
         Ok(())
@@ -226,7 +232,7 @@ fn rebuilt(world: &World) -> CaseResult {
         Ok(serde_json::from_slice(&output.success()?.stdout)?)
     };
     let goes_on = |store: &str, kind: &str, said: &str| -> CaseResult {
-        let output = copies.capture(4).env("VIGIE_STORE", store).run()?.exits(0)?;
+        let output = on(copies.capture(4), store).run()?.exits(0)?;
         ensure!(output.errors().contains(said), "{store} does not say {said:?}: {}", output.errors());
         let log: Value =
             serde_json::from_slice(&copies.at(store, &["log", "--json", "--kind", kind]).run()?.success()?.stdout)?;
@@ -238,7 +244,7 @@ fn rebuilt(world: &World) -> CaseResult {
         ensure!(listed.iter().zip(&seen).all(|(now, then)| now["age_sha256"] == then.1.as_str()), "others than before");
         ensure!(sound(store)?["opened"] == 4, "unsound");
         // Once: the next opening has nothing to say.
-        let next = copies.capture(5).env("VIGIE_STORE", store).run()?.exits(0)?;
+        let next = on(copies.capture(5), store).run()?.exits(0)?;
         ensure!(!next.errors().contains("store: "), "{}", next.errors());
         Ok(())
     };

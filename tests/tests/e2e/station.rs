@@ -12,6 +12,8 @@ use crate::world::World;
 
 /// Set for this binary to behave as `vigie`.
 pub const AS_VIGIE: &str = "VIGIE_E2E_AS_VIGIE";
+/// Set for this binary to behave as `vigie-witness`.
+pub const AS_WITNESS: &str = "VIGIE_E2E_AS_WITNESS";
 /// Passphrases of every station.
 pub const STORE_PASSPHRASE: &str = "canary-store-passphrase";
 /// Passphrase of the profile.
@@ -91,6 +93,7 @@ impl Station {
             .env("CREDENTIALS_DIRECTORY", self.desk.path("credentials"))
             .env_remove("VIGIE_STORE")
             .env_remove("VIGIE_CONFIG")
+            .env("VIGIE_STATE", self.desk.path("state"))
             .env_remove("SSH_AUTH_SOCK")
             .args(args)
             .dir(self.desk.dir())

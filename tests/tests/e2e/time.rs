@@ -153,6 +153,8 @@ fn put_back(world: &World) -> CaseResult {
     let answer = stamp(&station, &authority, "medium")?;
     std::fs::rename(station.desk.path("store"), station.desk.path("new"))?;
     copy("old", "store")?.success()?;
+    // Nor does it anything that was kept outside the store: that is another theme's.
+    std::fs::remove_dir_all(station.desk.path("state"))?;
     ensure!(station.json(&["verify"])?["sound"] == true, "nothing inside shows it");
     let checked = station.vigie(&["verify", "--heads", "medium", "--quiet"]).run()?.exits(5)?;
     ensure!(checked.text().contains("rollback"), "{}", checked.text());
