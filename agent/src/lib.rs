@@ -4,8 +4,8 @@
 mod act;
 mod agentkey;
 mod audit;
-mod bounds;
 mod bootstrap;
+mod bounds;
 mod capture;
 pub mod cli;
 mod clock;

@@ -21,8 +21,8 @@ use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
 
 use crate::act;
 use crate::agentkey::AgentKey;
-use crate::bounds::LowerBound;
 use crate::bootstrap::{NotUp, bring_up};
+use crate::bounds::LowerBound;
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};

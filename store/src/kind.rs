@@ -96,10 +96,7 @@ impl Kind {
 
     /// Only the store itself writes this kind: it binds files of the store by their digests.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(
-            self,
-            Self::Init | Self::Witness | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump
-        )
+        matches!(self, Self::Init | Self::Witness | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump)
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.

@@ -18,8 +18,8 @@ use crate::keys::WorkstationKey;
 use crate::kind::Kind;
 use crate::local::LocalCipher;
 use crate::log::{self, Hash};
-use crate::segment::{Fault, Frame, Segment, Walker};
 use crate::outside::Outside;
+use crate::segment::{Fault, Frame, Segment, Walker};
 use crate::witness::{self, Bound, Kept};
 
 pub use export::Witnessed;

@@ -224,7 +224,9 @@ impl Store {
                     file.display()
                 )),
                 Ok(_) => {}
-                Err(error) => events.event(&format!("{error}; an older copy put in the store's place would not be seen here")),
+                Err(error) => {
+                    events.event(&format!("{error}; an older copy put in the store's place would not be seen here"))
+                }
             }
         }
         let catalogue = Arc::new(catalogue);
@@ -251,8 +253,20 @@ impl Store {
         let spool = layout.spool();
         let writer = Mutex::new(Some(thread));
         let outside = settings.outside;
-        let store =
-            Self { layout, spool, key, allowed_signers, catalogue, local, poisoned, disk, jobs, writer, outside, _lock: lock };
+        let store = Self {
+            layout,
+            spool,
+            key,
+            allowed_signers,
+            catalogue,
+            local,
+            poisoned,
+            disk,
+            jobs,
+            writer,
+            outside,
+            _lock: lock,
+        };
         if let Some(why) = rebuilt {
             events.event(&format!(
                 "the catalogue was rebuilt from the segments ({why}); cookies and frontiers were lost with the old one"

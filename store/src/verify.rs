@@ -20,9 +20,9 @@ use crate::frame::{HEADER_BYTES, HEADER_MAGIC};
 use crate::keys::WorkstationKey;
 use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
+use crate::outside::Outside;
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
 use crate::store::{bound, signing_key, unbound};
-use crate::outside::Outside;
 use crate::timestamps::Stamped;
 use crate::witness::CosignedHead;
 

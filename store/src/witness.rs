@@ -251,9 +251,7 @@ impl Judged {
 /// No head that the log signed before covers more than its signed head does now.
 pub(crate) fn hold_sizes(seen: &[Seen], signed: u64) -> Result<(), StoreError> {
     match seen.iter().find(|seen| seen.size > signed) {
-        Some(Seen { size, whence, .. }) => {
-            Err(StoreError::TakenAway { signed, known: *size, whence: whence.clone() })
-        }
+        Some(Seen { size, whence, .. }) => Err(StoreError::TakenAway { signed, known: *size, whence: whence.clone() }),
         None => Ok(()),
     }
 }

@@ -144,9 +144,9 @@ fn export(args: ExportArgs) -> Result<u8, Problem> {
 fn chosen<'a>(witnessed: &'a Witnessed, name: Option<&str>) -> Result<Vec<&'a WitnessKey>, Problem> {
     let chosen: Vec<_> = witnessed.witnesses.iter().filter(|key| name.is_none_or(|name| key.name() == name)).collect();
     match name {
-        Some(name) if chosen.is_empty() => Err(Problem::input(format!(
-            "this store trusts no witness {name}: see vigie status for those that it does"
-        ))),
+        Some(name) if chosen.is_empty() => {
+            Err(Problem::input(format!("this store trusts no witness {name}: see vigie status for those that it does")))
+        }
         _ => Ok(chosen),
     }
 }

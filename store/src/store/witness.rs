@@ -41,9 +41,7 @@ impl Store {
     /// a witness that is trusted.
     pub fn check_witness(&self, vkey: &str) -> Result<(WitnessKey, bool), StoreError> {
         let key = WitnessKey::parse(vkey.trim()).ok_or_else(|| {
-            not_taken(
-                "not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status",
-            )
+            not_taken("not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status")
         })?;
         let file = witness::key_file(&key);
         if self.bound_by_entries()?.has_key(&Sha256::digest(&file).into()) {

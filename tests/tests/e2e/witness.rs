@@ -1,4 +1,6 @@
 //! Witnesses.
 use crate::world::Case;
 /// Cases.
-pub fn cases() -> Vec<Case> { Vec::new() }
+pub fn cases() -> Vec<Case> {
+    Vec::new()
+}
