@@ -157,17 +157,21 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     let store = open(&args.open)?;
     let of_file = |error: StoreError| Problem::from(error).of(&args.file);
     let checked = store.check_cosigned(&text).map_err(of_file)?;
+    let receipt = match checked.is_known() {
+        true => None,
+        false => {
+            let draft = act(&store, &args.open, &args.act, &About::Head(checked.head()))?;
+            Some(store.take_cosigned(&checked, draft)?)
+        }
+    };
     for by in &checked.head().cosignatures {
         let at = cosigned_at(by).map(|at| at.to_string()).unwrap_or_default();
         show::line(format!("{} cosigned {} entries at {at}", by.witness.name(), checked.head().size))?;
     }
-    if checked.is_known() {
-        show::line("was taken in already")?;
-        return Ok(exit::OK);
-    }
-    let draft = act(&store, &args.open, &args.act, &About::Head(checked.head()))?;
-    let receipt = store.take_cosigned(&checked, draft)?;
-    show::line(format!("taken in as entry {}", receipt.sequence))?;
+    show::line(match receipt {
+        Some(receipt) => format!("taken in as entry {}", receipt.sequence),
+        None => "was taken in already".to_owned(),
+    })?;
     Ok(exit::OK)
 }
 

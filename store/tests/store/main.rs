@@ -11,3 +11,4 @@ mod timestamps;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]
 #[path = "../../time/tests/time/kit.rs"]
 mod tsa;
+mod witness;

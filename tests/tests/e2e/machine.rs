@@ -79,6 +79,8 @@ impl Station {
             scrypt_log_n: Some(8),
         };
         Store::create(&self.desk.path(store), new, Arc::new(Wall))?;
+        // As `vigie init` does.
+        vigie_store::Outside::new(self.desk.path("state/heads")).keep(&self.desk.path(store))?;
         Ok(())
     }
 
