@@ -8,12 +8,14 @@
 //!
 //! Themes (all without arguments): `record` (pages per second and memory, against bare Arti with
 //! hyper and against curl through C tor), `cpu` (processor time per page, against bare Arti with
-//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite).
+//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite), `proof` (inclusion
+//! proofs from a million entries, against `tlog_tiles`).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `VIGIE_BENCH_PAGES` | pages recorded in each round, 1 … 1000 | 1000 |
-//! | `VIGIE_BENCH_ROUNDS` | rounds of `record`, `cpu` and `append` | 3 |
+//! | `VIGIE_BENCH_ROUNDS` | rounds of `record`, `cpu`, `append` and `proof` | 3 |
+//! | `VIGIE_BENCH_ENTRIES` | entries of the store of `proof` | 100000 |
 //! | `VIGIE_BENCH_APPENDS` | appends of one thread in a round of `append` | 300 |
 
 #[path = "bench/append.rs"]
@@ -26,6 +28,8 @@ mod cpu;
 mod machine;
 #[path = "bench/numbers.rs"]
 mod numbers;
+#[path = "bench/proof.rs"]
+mod proof;
 #[path = "bench/record.rs"]
 mod record;
 #[path = "bench/site.rs"]
@@ -48,7 +52,8 @@ use crate::world::World;
 /// Result of anything here; an error ends the bench with its text.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append]";
+const USAGE: &str =
+    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,7 @@ enum Theme {
     Cpu,
     Verify,
     Append,
+    Proof,
 }
 
 /// How much to measure.
@@ -65,6 +71,7 @@ struct Sizes {
     pages: usize,
     rounds: usize,
     appends: usize,
+    entries: usize,
 }
 
 fn main() -> ExitCode {
@@ -96,10 +103,15 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "cpu" => Some(Theme::Cpu),
             "verify" => Some(Theme::Verify),
             "append" => Some(Theme::Append),
+            "proof" => Some(Theme::Proof),
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(if named.is_empty() { vec![Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append] } else { named })
+    Some(if named.is_empty() {
+        vec![Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof]
+    } else {
+        named
+    })
 }
 
 fn bench(themes: &[Theme]) -> Outcome<()> {
@@ -108,6 +120,7 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
         pages: size("VIGIE_BENCH_PAGES", 1000)?.min(vigie_tests::sites::bulk::PAGES),
         rounds: size("VIGIE_BENCH_ROUNDS", 3)?,
         appends: size("VIGIE_BENCH_APPENDS", 300)?,
+        entries: size("VIGIE_BENCH_ENTRIES", 100_000)?,
     };
     stop::listen()?;
     machine::print();
@@ -137,6 +150,9 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
     }
     if asked(Theme::Append) {
         append::run(dir.path(), sizes.rounds, sizes.appends, &mut table)?;
+    }
+    if asked(Theme::Proof) {
+        proof::run(dir.path(), sizes.rounds, sizes.entries, &mut table)?;
     }
     table.print();
     Ok(())

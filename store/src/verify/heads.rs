@@ -155,7 +155,7 @@ impl Check<'_> {
                 count => format!("{count} entries"),
             };
             self.report.notes.push(format!(
-                "no witness vouches for {count} since {since}: whoever holds the store's key could rewrite them unseen"
+                "no witness vouches for {count} since {since}: whoever holds the store's key could rewrite what lies there unseen"
             ));
         }
         for known in &self.heads.elsewhere {

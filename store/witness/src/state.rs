@@ -49,6 +49,15 @@ impl LogState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_file_makes_it_panic(text in "\\PC{0,80}", lines in proptest::collection::vec("(key|size|root|time) [A-Za-z0-9+/=]{0,60}", 0..6)) {
+            prop_assert_eq!(LogState::parse(&text), None);
+            prop_assert_eq!(LogState::parse(&format!("vigie.witness-log/1\n{}\n", lines.join("\n"))), None);
+        }
+    }
 
     #[test]
     fn a_state_has_one_spelling() {

@@ -126,6 +126,23 @@ fn every_flipped_bit_of_a_cosigned_head_is_seen() {
 }
 
 proptest! {
+    /// Bytes after a good head: no panic, and no word of a witness that it did not say.
+    #[test]
+    fn no_bytes_speak_for_a_witness(tail in "\\PC{0,120}", payload in proptest::collection::vec(any::<u8>(), 0..100), own in any::<bool>()) {
+        let (key, verifier) = log();
+        let (_, known) = witness(1, "witness.example");
+        let signed = head().sign(&key);
+        let key_id = if own { known.key_id() } else { [1; 4] };
+        let line = note::line("witness.example", key_id, &payload);
+        for note in [format!("{signed}{tail}"), format!("{signed}{tail}\n"), format!("{signed}\u{2014} {tail}\n"), format!("{signed}{line}")] {
+            let opened = Cosigned::open(&note, &verifier, std::slice::from_ref(&known));
+            prop_assert!(opened.is_err() || opened.is_ok_and(|cosigned| cosigned.cosignatures.is_empty()));
+        }
+        let _ = Cosigned::open(&tail, &verifier, &[]);
+        prop_assert_eq!(WitnessKey::parse(&tail), None);
+        prop_assert_eq!(WitnessKey::parse(&format!("witness.example+{tail}")), None);
+    }
+
     #[test]
     fn any_head_and_time_is_cosigned(size in any::<u64>(), root in any::<[u8; 32]>(), time in 1..=TIME_MAX) {
         let (key, verifier) = log();
