@@ -2,8 +2,8 @@
 //! store holds. It opens no socket; *net* does, and only for an authorization.
 
 mod agentkey;
-mod bounds;
 mod bootstrap;
+mod bounds;
 mod capture;
 pub mod cli;
 mod clock;

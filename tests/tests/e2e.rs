@@ -41,13 +41,13 @@ mod running;
 mod sample_sites;
 #[path = "e2e/station.rs"]
 mod station;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/time.rs"]
 mod time;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]
 #[path = "../../store/time/tests/time/kit.rs"]
 mod tsa;
-#[path = "e2e/stop.rs"]
-mod stop;
 #[path = "e2e/world.rs"]
 mod world;
 
