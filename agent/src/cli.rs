@@ -1,13 +1,17 @@
 //! The command line: a file per group of commands.
 
+mod custody;
 mod exhibit;
 mod init;
 mod log;
 mod mandate;
+mod passphrase;
 mod profile;
+mod review;
 mod run;
 mod show;
 mod status;
+mod store;
 mod verify;
 
 use std::os::fd::RawFd;
@@ -16,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use secrecy::SecretString;
 use vigie_store::clock::Clock;
 use vigie_store::{Store, StoreError, WorkstationKey};
 
@@ -61,6 +66,10 @@ enum Command {
     Unlock(init::Unlock),
     /// Forget the store's key.
     Lock(init::Lock),
+    /// Give the store's key a new passphrase.
+    Passphrase(passphrase::PassphraseArgs),
+    /// In an emergency: destroy the keys of the store and its profiles.
+    Wipe(passphrase::WipeArgs),
     /// Check, add, list, show and revoke mandates.
     #[command(
         subcommand,
@@ -84,10 +93,15 @@ enum Command {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
     )]
     Exhibit(exhibit::ExhibitCommand),
+    /// The life of one exhibit: who captured, read, exported it, when and why.
+    Custody(custody::CustodyArgs),
     /// Show the log.
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// Look at the store's own parts, rebuild its catalogue.
+    #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
+    Store(store::StoreCommand),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Print shell completions.
@@ -145,6 +159,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
         Command::Lock(args) => init::lock(args),
+        Command::Passphrase(args) => passphrase::passphrase(args),
+        Command::Wipe(args) => passphrase::wipe(args),
         Command::Mandate(command) => mandate::mandate(command),
         Command::Profile(command) => profile::profile(command),
         Command::Capture(args) => run::capture(args),
@@ -152,8 +168,10 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Custody(args) => custody::custody(args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Store(command) => store::store(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -211,7 +229,17 @@ pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
         )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
-    Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
+    unlock(&args.at.store, &passphrase)
+}
+
+/// The store's key for a passphrase. A wrong one leaves a note for the log.
+pub(crate) fn unlock(store: &Path, passphrase: &SecretString) -> Result<WorkstationKey, Problem> {
+    vigie_store::unlock_key(store, passphrase).map_err(|error| {
+        if matches!(error, StoreError::WrongPassphrase) {
+            crate::locked::note(store, clock().stamp().wall, "a wrong passphrase was given");
+        }
+        error.into()
+    })
 }
 
 /// Opens the store for writing; takes in what waits in `incoming/`.
@@ -223,6 +251,7 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 /// Opens the store with a key at hand.
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
     let store = Arc::new(Store::open(folder, key, clock(), &show::Events)?);
+    crate::locked::take(&store)?;
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {
         list?;

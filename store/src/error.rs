@@ -24,7 +24,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The directory holds no store, or one of a format that this version does not know.
-    #[error("{} holds no store that this version reads: {why}", dir.display())]
+    #[error("{} holds no store that can be used: {why}", dir.display())]
     NotAStore {
         /// The directory.
         dir: PathBuf,
@@ -84,6 +84,12 @@ pub enum StoreError {
     #[error("the store has no exhibit {number}; see vigie exhibits")]
     NoSuchExhibit {
         /// Exhibit number asked for.
+        number: u64,
+    },
+    /// None of the identities is among the recipients of the exhibit.
+    #[error("none of the identities is among the recipients of exhibit {number}; ask the custodian")]
+    NotARecipient {
+        /// Exhibit number.
         number: u64,
     },
     /// The (case, profile) has a key already.

@@ -9,7 +9,7 @@ use serde_json::json;
 use vigie_config::mandate::Mandate;
 use vigie_store::{Kind, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, review, show, workstation};
 use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem, exit};
@@ -95,6 +95,9 @@ pub enum ExhibitCommand {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age"
     )]
     Get(GetArgs),
+    /// Read an exhibit in memory as one of its recipients. The act is signed by the agent and logged
+    /// with its purpose before a byte is shown.
+    Open(Box<review::ReviewArgs>),
 }
 
 #[derive(Args)]
@@ -118,7 +121,13 @@ pub struct GetArgs {
 }
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
-    let ExhibitCommand::Get(args) = command;
+    match command {
+        ExhibitCommand::Get(args) => get(args),
+        ExhibitCommand::Open(args) => review::open(*args),
+    }
+}
+
+fn get(args: GetArgs) -> Result<u8, Problem> {
     purpose(&args.purpose)?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
