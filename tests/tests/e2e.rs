@@ -37,6 +37,8 @@ mod mandates;
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/plugin.rs"]
+mod plugin;
 #[path = "e2e/running.rs"]
 mod running;
 #[path = "e2e/sample_sites.rs"]
@@ -82,6 +84,9 @@ fn cases() -> Vec<Case> {
 fn main() -> ExitCode {
     if std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
+    }
+    if plugin::is_meant() {
+        return plugin::main();
     }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken

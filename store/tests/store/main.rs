@@ -5,5 +5,6 @@ mod damage;
 mod faults;
 mod forged;
 mod group;
+mod keys;
 mod kit;
 mod round_trip;
