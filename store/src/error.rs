@@ -92,6 +92,14 @@ pub enum StoreError {
         /// Exhibit number.
         number: u64,
     },
+    /// An identity could not be asked: its plugin is missing, failed, or its token is not there.
+    #[error("asking an identity to open exhibit {number}: {why}; see to the token and its plugin, then try again")]
+    Identity {
+        /// Exhibit number.
+        number: u64,
+        /// What the plugin said.
+        why: String,
+    },
     /// The (case, profile) has a key already.
     #[error("this profile has a key already for this case; use its passphrase")]
     ProfileExists,

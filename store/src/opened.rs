@@ -31,7 +31,8 @@ impl Reader {
     /// read.
     ///
     /// # Errors
-    /// [`StoreError::NotARecipient`] when none of the identities fits, and damage.
+    /// [`StoreError::NotARecipient`] when none of the identities fits, [`StoreError::Identity`] when a
+    /// plugin did not answer, and damage.
     pub fn open_exhibit(
         &self,
         number: u64,
@@ -40,6 +41,9 @@ impl Reader {
         let (entry, sealed) = self.exhibit(number)?;
         let fault = |error: age::DecryptError| match error {
             age::DecryptError::NoMatchingKeys => StoreError::NotARecipient { number },
+            error @ (age::DecryptError::Plugin(_) | age::DecryptError::PluginResolve(_) | age::DecryptError::Io(_)) => {
+                StoreError::Identity { number, why: one_line(&error) }
+            }
             other => StoreError::damaged(format!("exhibit {number} does not open ({other})")),
         };
         let plain = age::Decryptor::new_buffered(BufReader::with_capacity(PIECE_BYTES, sealed))
@@ -69,6 +73,13 @@ impl Reader {
         let digest: [u8; 32] = opening.value.as_slice().try_into().map_err(|_| None)?;
         if committed.1 == opening.commitment() { Ok(digest) } else { Err(None) }
     }
+}
+
+/// What age says over several lines, with marks of writing direction, in one.
+fn one_line(error: &age::DecryptError) -> String {
+    let text = error.to_string();
+    let plain = text.chars().filter(|c| !matches!(c, '\u{2066}'..='\u{2069}'));
+    plain.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl OpenedExhibit {

@@ -82,11 +82,12 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() -> ExitCode {
-    if std::env::var_os(station::AS_VIGIE).is_some() {
-        return vigie_agent::cli::main();
-    }
+    // Before the other: a plugin inherits the environment of the vigie that calls it.
     if plugin::is_meant() {
         return plugin::main();
+    }
+    if std::env::var_os(station::AS_VIGIE).is_some() {
+        return vigie_agent::cli::main();
     }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken

@@ -1,5 +1,5 @@
 //! An age plugin (C2SP age-plugin, state machine `identity-v1`): this binary acts as one when it is
-//! called by its name. It stands for a hardware token: the key is not in the identity file.
+//! asked to. It stands for a hardware token: the key is not in the identity file.
 
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use age::secrecy::ExposeSecret;
 use age_core::format::Stanza;
 use data_encoding::BASE64_NOPAD;
 
-/// File name under which this binary is a plugin.
+/// Name under which clients look for it.
 pub const NAME: &str = "age-plugin-vigietest";
 /// What stands in an identity file for it (Bech32 of five bytes that say nothing).
 pub const IDENTITY: &str = "AGE-PLUGIN-VIGIETEST-1W3HKKETWJD64EC";
@@ -18,9 +18,9 @@ pub const TOKEN: &str = "VIGIE_E2E_TOKEN";
 /// Bytes of a whole base64 line.
 const LINE: usize = 64;
 
-/// Whether this process was started as the plugin.
+/// Whether this process was started as the plugin. Its name does not tell: clients resolve links.
 pub fn is_meant() -> bool {
-    std::env::args_os().next().is_some_and(|name| name.to_string_lossy().ends_with(NAME))
+    std::env::args_os().any(|argument| argument == "--age-plugin=identity-v1")
 }
 
 pub fn main() -> ExitCode {
