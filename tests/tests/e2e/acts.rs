@@ -255,6 +255,7 @@ fn who_may(world: &World) -> CaseResult {
     one_line(&token("keys/stranger.txt")?, 3, &["none of the identities"])?;
     let missing = open(&["keys/token.txt", "--purpose", "x"]).run()?;
     ensure!(missing.code() != Some(5) && missing.errors().contains(plugin::NAME), "{}", missing.errors());
+    std::fs::remove_dir_all(&folder)?;
     let leaks = station.leaks(station.desk.dir(), &[mark.as_str()])?;
     ensure!(leaks.is_empty(), "{leaks:?}");
     station.sound()?;
