@@ -7,6 +7,7 @@ mod log;
 mod mandate;
 mod passphrase;
 mod profile;
+mod retention;
 mod review;
 mod run;
 mod show;
@@ -99,6 +100,9 @@ enum Command {
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// How long evidence is kept, and its end.
+    #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
+    Retention(retention::RetentionCommand),
     /// Look at the store's own parts, rebuild its catalogue.
     #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
     Store(store::StoreCommand),
@@ -171,6 +175,7 @@ pub fn main() -> ExitCode {
         Command::Custody(args) => custody::custody(args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Retention(command) => retention::retention(command),
         Command::Store(command) => store::store(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
@@ -287,6 +292,7 @@ impl From<StoreError> for Problem {
             | StoreError::Invalid { .. }
             | StoreError::NoSuchEntry { .. }
             | StoreError::NoSuchExhibit { .. }
+            | StoreError::Erased { .. }
             | StoreError::ProfileExists
             | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,

@@ -22,6 +22,7 @@ mod originals;
 mod outside;
 mod protect;
 mod record;
+mod retention;
 mod rows;
 mod run;
 mod secrets;

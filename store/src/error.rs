@@ -86,6 +86,12 @@ pub enum StoreError {
         /// Exhibit number asked for.
         number: u64,
     },
+    /// The exhibit was erased: its place in the log is all there is.
+    #[error("exhibit {number} was erased; its entry still says what it was (see vigie custody {number})")]
+    Erased {
+        /// Exhibit number.
+        number: u64,
+    },
     /// None of the identities is among the recipients of the exhibit.
     #[error("none of the identities is among the recipients of exhibit {number}; ask the custodian")]
     NotARecipient {

@@ -47,10 +47,12 @@ pub enum Kind {
     Unlock,
     /// The workstation key was forgotten.
     Lock,
+    /// A paper that forbids the end of a case's evidence, or ends such a ban; signed by the agent.
+    Hold,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 22] = [
+const NAMES: [(Kind, &str); 23] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -73,6 +75,7 @@ const NAMES: [(Kind, &str); 22] = [
     (Kind::Recovery, "recovery"),
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
+    (Kind::Hold, "hold"),
 ];
 
 impl Kind {
@@ -107,6 +110,7 @@ impl Kind {
                 | Self::Export
                 | Self::Share
                 | Self::Erasure
+                | Self::Hold
         )
     }
 

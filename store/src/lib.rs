@@ -11,6 +11,7 @@ mod commit;
 pub mod disk;
 mod draft;
 pub mod entry;
+mod erasure;
 mod error;
 mod files;
 mod forecast;
@@ -37,6 +38,7 @@ mod verify;
 
 pub use draft::{Commitment, Draft, Private, Receipt};
 pub use entry::{Blob, Entry};
+pub use erasure::Erased;
 pub use error::StoreError;
 pub use forecast::{Forecast, forecast};
 pub use keys::{ProfileKey, WorkstationKey};

@@ -39,6 +39,8 @@ mod network;
 mod opened;
 #[path = "e2e/plugin.rs"]
 mod plugin;
+#[path = "e2e/retention.rs"]
+mod retention;
 #[path = "e2e/running.rs"]
 mod running;
 #[path = "e2e/sample_sites.rs"]
@@ -69,6 +71,7 @@ fn cases() -> Vec<Case> {
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        retention::cases(),
         clock::cases(),
         faults::cases(),
         faults_input::cases(),

@@ -110,6 +110,7 @@ fn event(entry: &Entry, row: &Value) -> Event {
         Kind::Exhibit => {
             format!("captured, sealed and logged; incomplete: {}", row["why"].as_str().unwrap_or_default())
         }
+        Kind::Erasure => "erased: its bytes are gone from this store".to_owned(),
         _ => row["form"].as_str().unwrap_or(entry.kind.name()).to_owned(),
     };
     Event {

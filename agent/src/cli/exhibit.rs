@@ -14,10 +14,7 @@ use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
-use crate::rows::{ExhibitRow, ReadRow};
-
-/// Form of a copy as it lies in the store.
-const SEALED: &str = "sealed copy";
+use crate::rows::{ExhibitRow, ReadRow, SEALED_COPY};
 
 /// List exhibits.
 #[derive(Args)]
@@ -160,9 +157,10 @@ fn get(args: GetArgs) -> Result<u8, Problem> {
 fn log_read(store: &Store, args: &GetArgs, agent: &AgentKey, mandate: &Mandate) -> Result<(), Problem> {
     let now = clock().stamp().wall;
     let actor = Actor::new(store, mandate, agent, now)?;
-    let own = [("exhibit", args.number.to_string()), ("form", SEALED.to_owned())];
+    let own = [("exhibit", args.number.to_string()), ("form", SEALED_COPY.to_owned())];
     let act = actor.sign(store, Kind::Read, now, &args.purpose, &own)?;
-    let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED.into(), act: act.clone() };
+    let row =
+        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED_COPY.into(), act: act.clone() };
     let private = json!({"exhibit": args.number});
     actor.log(store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)?;
     Ok(())

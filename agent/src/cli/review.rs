@@ -16,7 +16,7 @@ use vigie_wire::parse::Document;
 use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
-use crate::rows::{ExhibitRow, ReadRow};
+use crate::rows::{ExhibitRow, OPENED_FILE, OPENED_MEMORY, ReadRow};
 use crate::{identities, mandates, outside};
 
 /// Open an exhibit as one of its recipients.
@@ -94,7 +94,7 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
         other => other?,
     };
     // Logged before the first byte is made readable: nothing is read without an entry.
-    let form = if args.to.is_some() { "opened into a file" } else { "opened in memory" };
+    let form = if args.to.is_some() { OPENED_FILE } else { OPENED_MEMORY };
     let own = [("exhibit", args.number.to_string()), ("form", form.to_owned())];
     let act = actor.sign(&store, Kind::Read, now, &args.purpose, &own)?;
     let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: form.into(), act: act.clone() };

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod erasure;
 mod faults;
 mod forged;
 mod group;
