@@ -12,11 +12,12 @@ use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass};
 
 use crate::error::{Failing, Problem};
-use crate::fetch::{Exchange, Missed, Wanted, fetch};
+use crate::fetch::{Exchange, Missed, fetch};
 use crate::originals::Originals;
 use crate::record::{Capture, Part, one_line, seal};
 use crate::rows::ExhibitRow;
 use crate::session::Session;
+use crate::wanted::Wanted;
 
 /// How deep stylesheets may import each other.
 const IMPORT_DEPTH: u8 = 3;

@@ -1,13 +1,18 @@
 //! The command line: a file per group of commands.
 
+mod custody;
 mod exhibit;
 mod init;
 mod log;
 mod mandate;
+mod passphrase;
 mod profile;
+mod retention;
+mod review;
 mod run;
 mod show;
 mod status;
+mod store;
 mod timestamp;
 mod verify;
 
@@ -17,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use secrecy::SecretString;
 use vigie_store::clock::Clock;
 use vigie_store::{Store, StoreError, WorkstationKey};
 
@@ -62,6 +68,10 @@ enum Command {
     Unlock(init::Unlock),
     /// Forget the store's key.
     Lock(init::Lock),
+    /// Give the store's key a new passphrase.
+    Passphrase(passphrase::PassphraseArgs),
+    /// In an emergency: destroy the keys of the store and its profiles.
+    Wipe(passphrase::WipeArgs),
     /// Check, add, list, show and revoke mandates.
     #[command(
         subcommand,
@@ -85,10 +95,18 @@ enum Command {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
     )]
     Exhibit(exhibit::ExhibitCommand),
+    /// The life of one exhibit: who captured, read, exported it, when and why.
+    Custody(custody::CustodyArgs),
     /// Show the log.
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// How long evidence is kept, and its end.
+    #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
+    Retention(retention::RetentionCommand),
+    /// Look at the store's own parts, rebuild its catalogue.
+    #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
+    Store(store::StoreCommand),
     /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
     #[command(subcommand)]
     Timestamp(timestamp::TimestampCommand),
@@ -149,6 +167,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
         Command::Lock(args) => init::lock(args),
+        Command::Passphrase(args) => passphrase::passphrase(args),
+        Command::Wipe(args) => passphrase::wipe(args),
         Command::Mandate(command) => mandate::mandate(command),
         Command::Profile(command) => profile::profile(command),
         Command::Capture(args) => run::capture(args),
@@ -156,8 +176,11 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Custody(args) => custody::custody(args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Retention(command) => retention::retention(command),
+        Command::Store(command) => store::store(command),
         Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
@@ -216,7 +239,17 @@ pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
         )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
-    Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
+    unlock(&args.at.store, &passphrase)
+}
+
+/// The store's key for a passphrase. A wrong one leaves a note for the log.
+pub(crate) fn unlock(store: &Path, passphrase: &SecretString) -> Result<WorkstationKey, Problem> {
+    vigie_store::unlock_key(store, passphrase).map_err(|error| {
+        if matches!(error, StoreError::WrongPassphrase) {
+            crate::locked::note(store, clock().stamp().wall, "a wrong passphrase was given");
+        }
+        error.into()
+    })
 }
 
 /// Opens the store for writing; takes in what waits in `incoming/`.
@@ -228,6 +261,7 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 /// Opens the store with a key at hand.
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
     let store = Arc::new(Store::open(folder, key, clock(), &show::Events)?);
+    crate::locked::take(&store)?;
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {
         list?;
@@ -264,6 +298,7 @@ impl From<StoreError> for Problem {
             | StoreError::Invalid { .. }
             | StoreError::NoSuchEntry { .. }
             | StoreError::NoSuchExhibit { .. }
+            | StoreError::Erased { .. }
             | StoreError::ProfileExists
             | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use vigie_config::authorize::{Action, Ask, Authorization, Element, MediaPolicy, Via};
+use vigie_config::authorize::{Authorization, Element, MediaPolicy};
 use vigie_config::headers::From;
 use vigie_config::refusal::Refusal;
 use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
@@ -19,26 +19,10 @@ use vigie_wire::net::{
 };
 
 use crate::session::Session;
+use crate::wanted::Wanted;
 
 /// Wire bytes of one response kept in memory; more goes to an encrypted spool file.
 const MEMORY_BYTES: usize = 1024 * 1024;
-
-/// What is wanted: not a permission, only the question.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Absolute URL.
-    pub url: String,
-    /// What kind of element it is for.
-    pub element: Element,
-    /// Links between the entry point and this page.
-    pub depth: u32,
-    /// How we came to ask.
-    pub via: Via,
-    /// URL of the page that led here, for the `Referer` field.
-    pub referer: Option<TargetUrl>,
-    /// A redirect on the way here led through another origin.
-    pub crossed: bool,
-}
 
 /// A recorded exchange.
 pub struct Exchange {
@@ -301,9 +285,4 @@ fn disk(error: impl std::fmt::Display) -> Failure {
 
 fn out_of_scope(detail: &str) -> Failure {
     Failure { kind: FailureKind::OutOfScope, detail: detail.into() }
-}
-
-/// The question as `config` takes it.
-pub fn ask(wanted: &Wanted) -> Ask<'_> {
-    Ask { url: &wanted.url, action: Action::Observe, element: wanted.element, depth: wanted.depth, via: wanted.via }
 }

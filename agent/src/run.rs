@@ -19,13 +19,13 @@ use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
 
+use crate::act;
 use crate::agentkey::AgentKey;
 use crate::bootstrap::{NotUp, bring_up};
 use crate::bounds::LowerBound;
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
-use crate::fetch::{Wanted, ask};
 use crate::incoming;
 use crate::jar::Jar;
 use crate::mandates;
@@ -36,6 +36,7 @@ use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
 use crate::usage::Meter;
+use crate::wanted::Wanted;
 use crate::workstation::Workstation;
 
 /// What a run needs, given by the command line.
@@ -212,7 +213,7 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         Err(refusal) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), refusal.into())),
     };
     if let Work::Address(url) = work
-        && let Err(refusal) = powers.authorize(&ask(&address(url)), &revocations, &Usage::default(), now)
+        && let Err(refusal) = powers.authorize(&address(url).ask(), &revocations, &Usage::default(), now)
     {
         // Before Tor is started: nobody waits for a no.
         return Err(refuse_address(&plan, &powers, &recipients, url, &refusal));
@@ -295,26 +296,20 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
 
 /// The statement that the agent signs: who begins what, with which software, on which network.
 fn statement(session: &Session) -> String {
-    let mandate = session.powers.mandate();
-    [
-        "vigie session-open".to_owned(),
-        format!("session {}", data_encoding::HEXLOWER.encode(&session.id)),
-        format!("time {}", session.now()),
-        format!("origin {}", session.store.origin()),
-        format!("mandate {} sha256:{}", mandate.id(), data_encoding::HEXLOWER.encode(&mandate.digest().0)),
-        format!("case {}", mandate.case()),
-        format!("agent {}", session.powers.agent_code()),
-        format!("profile {}", session.profile.name()),
-        format!("purpose {}", crate::record::one_line(&session.purpose)),
-        format!("software {} sha256:{}", session.software.version, session.software.binary_sha256),
-        format!("configuration sha256:{}", session.software.config_sha256),
-        format!("authorities sha256:{}", session.facts.authorities_sha256),
-        format!("consensus sha256:{}", session.consensus.sha256),
-        format!("consensus-valid-after {}", session.consensus.valid_after),
-        format!("tls-roots sha256:{}", session.facts.tls_roots_sha256),
-        String::new(),
-    ]
-    .join("\n")
+    let software = &session.software;
+    let own = [
+        ("session", data_encoding::HEXLOWER.encode(&session.id)),
+        ("profile", session.profile.name().to_owned()),
+        ("software", format!("{} sha256:{}", software.version, software.binary_sha256)),
+        ("configuration", format!("sha256:{}", software.config_sha256)),
+        ("authorities", format!("sha256:{}", session.facts.authorities_sha256)),
+        ("consensus", format!("sha256:{}", session.consensus.sha256)),
+        ("consensus-valid-after", session.consensus.valid_after.to_string()),
+        ("tls-roots", format!("sha256:{}", session.facts.tls_roots_sha256)),
+    ];
+    let (mandate, agent) = (session.powers.mandate(), session.powers.agent_code());
+    let purpose = &session.purpose;
+    act::statement(Kind::SessionOpen, session.now(), session.store.origin(), mandate, agent, purpose, &own)
 }
 
 /// An address that the agent gave and the mandate does not permit.

@@ -17,14 +17,15 @@ use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, ProfileKey, Receipt, Recipient, StateOp, Store, StoreError};
 use vigie_wire::net::{Failure, NetworkFacts};
 
+use crate::act;
 use crate::bounds::LowerBound;
 use crate::error::Problem;
-use crate::fetch::{Wanted, ask};
 use crate::jar::Jar;
 use crate::monitor::Monitor;
 use crate::rows::{FailureRow, RefusalRow, SessionEndRow, SessionRow, SignedAct};
 use crate::stop::{Stop, StopSignal};
 use crate::usage::Meter;
+use crate::wanted::Wanted;
 use crate::workstation::Workstation;
 
 /// Everything that a capture needs. Shared by the tasks of one run.
@@ -125,7 +126,7 @@ impl Session {
         let revocations = self.revocations.read().unwrap_or_else(PoisonError::into_inner);
         // The request is counted under the same lock that looked for room: many ask at once.
         let mut meter = held(&self.meter);
-        let answer = self.powers.authorize(&ask(wanted), &revocations, &meter.usage(now), now);
+        let answer = self.powers.authorize(&wanted.ask(), &revocations, &meter.usage(now), now);
         if answer.is_ok() {
             meter.request(now);
             self.waiting.store(false, Ordering::Relaxed);
@@ -303,8 +304,7 @@ impl Session {
             "consensus": self.consensus.record,
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
-        draft.commitments.push(Commitment { name: "agent-signature", value: act.signature.into_bytes() });
-        draft.commitments.push(Commitment { name: "agent-statement", value: act.statement.into_bytes() });
+        draft.commitments.extend(act::commitments(&act));
         self.append(draft).await.map_err(Problem::from)
     }
 

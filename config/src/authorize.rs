@@ -9,7 +9,7 @@ use ssh_key::PublicKey;
 use crate::Sha256Digest;
 pub use crate::action::{Action, Element};
 use crate::limits::Limits;
-use crate::mandate::{Information, Mandate};
+use crate::mandate::{Agent, Information, Mandate};
 pub use crate::media::MediaPolicy;
 use crate::profile::Profile;
 use crate::refusal::Refusal;
@@ -106,6 +106,30 @@ impl std::fmt::Debug for Authorization {
     }
 }
 
+/// The agent with this key, who may act for the mandate at this time. An act needs no more: what was
+/// captured may be read after the mandate has ended.
+///
+/// # Errors
+/// [`Refusal::AgentUnknown`], [`Refusal::NotHabilitated`].
+pub fn agent<'m>(mandate: &'m Mandate, key: &PublicKey, now: Timestamp) -> Result<&'m Agent, Refusal> {
+    let found = mandate.agents.iter().find(|agent| agent.key.key_data() == key.key_data());
+    let agent = found.ok_or_else(|| Refusal::AgentUnknown { mandate: mandate.id.clone() })?;
+    habilitated(agent, now).map(|()| agent)
+}
+
+/// The first to the last day of the habilitation, in UTC.
+fn habilitated(agent: &Agent, now: Timestamp) -> Result<(), Refusal> {
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    if today < agent.habilitated_from || today > agent.habilitated_until {
+        return Err(Refusal::NotHabilitated {
+            code: agent.code.clone(),
+            from: agent.habilitated_from.to_string(),
+            until: agent.habilitated_until.to_string(),
+        });
+    }
+    Ok(())
+}
+
 impl Powers {
     /// Binds a mandate: it names the agent's key and the pseudonym, and the agent is habilitated.
     pub fn bind(mandate: Mandate, profile: &Profile, agent_key: &PublicKey, now: Timestamp) -> Result<Self, Refusal> {
@@ -135,15 +159,7 @@ impl Powers {
         if let Some(from) = mandate.information.as_ref().map(Information::work_from).filter(|from| today < *from) {
             return Err(Refusal::BeforeNonOpposition { mandate: mandate.id.clone(), from: from.to_string() });
         }
-        let agent = &mandate.agents[self.agent];
-        if today < agent.habilitated_from || today > agent.habilitated_until {
-            return Err(Refusal::NotHabilitated {
-                code: agent.code.clone(),
-                from: agent.habilitated_from.to_string(),
-                until: agent.habilitated_until.to_string(),
-            });
-        }
-        Ok(())
+        habilitated(&mandate.agents[self.agent], now)
     }
 
     /// What holds for every exchange, whatever it asks: validity, non-opposition, habilitation, no

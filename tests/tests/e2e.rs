@@ -5,6 +5,8 @@
 //! [`World::quiet`]. A filter that matches no case starts no network:
 //! `cargo test -p vigie-tests --test e2e -- tls`.
 
+#[path = "e2e/acts.rs"]
+mod acts;
 #[path = "e2e/addresses.rs"]
 mod addresses;
 #[path = "e2e/chain.rs"]
@@ -35,6 +37,10 @@ mod mandates;
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/plugin.rs"]
+mod plugin;
+#[path = "e2e/retention.rs"]
+mod retention;
 #[path = "e2e/running.rs"]
 mod running;
 #[path = "e2e/sample_sites.rs"]
@@ -65,10 +71,12 @@ fn cases() -> Vec<Case> {
         sample_sites::cases(),
         chain::cases(),
         hostile::cases(),
+        acts::cases(),
         addresses::cases(),
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        retention::cases(),
         clock::cases(),
         faults::cases(),
         faults_input::cases(),
@@ -82,6 +90,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() -> ExitCode {
+    // Before the other: a plugin inherits the environment of the vigie that calls it.
+    if plugin::is_meant() {
+        return plugin::main();
+    }
     if std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
     }

@@ -19,7 +19,8 @@ use crate::world::World;
 /// How long a condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-struct Wall;
+/// The machine's wall clock, and no other.
+pub struct Wall;
 
 impl Clock for Wall {
     fn stamp(&self) -> Stamp {
