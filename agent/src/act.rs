@@ -130,7 +130,7 @@ pub fn statement(
         format!("mandate {} {}", mandate.id(), sha256(&mandate.digest().0)),
         format!("case {}", mandate.case()),
         format!("agent {agent}"),
-        format!("purpose {}", crate::record::one_line(purpose)),
+        format!("purpose {}", purpose.split_whitespace().collect::<Vec<_>>().join(" ")),
     ];
     lines.extend(own.iter().map(|(name, value)| format!("{name} {value}")));
     lines.push(String::new());
@@ -142,12 +142,21 @@ pub fn sha256(digest: &[u8; 32]) -> String {
     format!("sha256:{}", data_encoding::HEXLOWER.encode(digest))
 }
 
+/// The value of a line of a statement.
+pub fn line<'s>(statement: &'s str, name: &str) -> Option<&'s str> {
+    statement.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+}
+
+/// SHA-256 fingerprint of the key that made a signature.
+pub fn fingerprint(signature: &str) -> Option<String> {
+    let signature = signature.parse::<ssh_key::SshSig>().ok()?;
+    Some(signature.public_key().fingerprint(ssh_key::HashAlg::Sha256).to_string())
+}
+
 /// What is wrong with an act whose signature holds: it may be of another kind, time, store or
 /// mandate, or by somebody whom the mandate does not name.
 pub fn faults(entry: &Entry, origin: &str, mandate: Option<&Mandate>, act: &SignedAct) -> Vec<String> {
-    let line = |name: &str| {
-        act.statement.lines().find_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')))
-    };
+    let line = |name: &str| line(&act.statement, name);
     let mut faults = Vec::new();
     let kind = format!("vigie {}", entry.kind);
     if act.statement.lines().next() != Some(&kind) {

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use vigie_net::Net;
-use vigie_wire::net::{Failure, FailureKind};
+use vigie_wire::net::{Consensus, Failure, FailureKind};
 
+use crate::error::Problem;
 use crate::monitor::Monitor;
 use crate::session::held;
 use crate::stop::Stop;
@@ -14,24 +15,30 @@ use crate::stop::Stop;
 pub enum NotUp {
     /// It failed, or took longer than the workstation waits.
     Failed(Failure),
+    /// The clock contradicts the network.
+    Refused(Problem),
     /// The run was stopped first.
     Stopped,
 }
 
-/// Brings Tor up within a limit.
-pub async fn bring_up(net: &Net, monitor: &Arc<dyn Monitor>, limit: Duration, stop: &Stop) -> Result<(), NotUp> {
+/// Brings Tor up within a limit; gives the consensus that it then uses.
+pub async fn bring_up(net: &Net, monitor: &Arc<dyn Monitor>, limit: Duration, stop: &Stop) -> Result<Consensus, NotUp> {
     let came_to = Arc::new(Mutex::new("nothing yet".to_owned()));
     let (told, shown) = (Arc::clone(&came_to), Arc::clone(monitor));
-    let ready = net.bootstrap(move |state| {
-        shown.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary);
-        *held(&told) = state.summary;
-    });
+    let ready = async move {
+        net.bootstrap(move |state| {
+            shown.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary);
+            *held(&told) = state.summary;
+        })
+        .await?;
+        net.consensus().await
+    };
     let mut signal = stop.signal();
     tokio::select! {
         biased;
         () = signal.raised() => Err(NotUp::Stopped),
         ready = tokio::time::timeout(limit, ready) => match ready {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(consensus)) => Ok(consensus),
             Ok(Err(failure)) => Err(NotUp::Failed(failure)),
             Err(_) => Err(NotUp::Failed(Failure {
                 kind: FailureKind::TorNotReady,

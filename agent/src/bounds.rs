@@ -6,9 +6,10 @@ use std::io::Write;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use vigie_time::CONSENSUS_EARLY_S;
-use vigie_wire::net::Consensus;
+use vigie_wire::net::{Consensus, Failure, FailureKind};
 
-use crate::error::{Failing, Problem};
+use crate::bootstrap::NotUp;
+use crate::error::Problem;
 
 /// A consensus that was checked, ready for the record.
 pub struct LowerBound {
@@ -21,20 +22,20 @@ pub struct LowerBound {
 }
 
 impl LowerBound {
-    /// Checks the signatures once more, without Arti's code, and the clock against the consensus.
-    pub fn new(consensus: &Consensus, now: Timestamp) -> Result<Self, Problem> {
-        let trying = "reading the Tor consensus for the record";
-        let read = vigie_time::Consensus::parse(&consensus.document).failing(trying)?;
+    /// Checks the signatures once more, without Arti's code, and the clock (`now`) against the consensus.
+    pub fn new(consensus: &Consensus, now: Timestamp) -> Result<Self, NotUp> {
         let certificates: Vec<&str> = consensus.certificates.iter().map(String::as_str).collect();
-        let signed = read.check(&certificates, &consensus.authorities).failing(trying)?;
+        let read = vigie_time::Consensus::parse(&consensus.document).map_err(not_read)?;
+        let signed = read.check(&certificates, &consensus.authorities).map_err(not_read)?;
         if now.as_second() < read.valid_after.as_second() - CONSENSUS_EARLY_S {
-            return Err(Problem::refused(format!(
+            let problem = Problem::refused(format!(
                 "the clock says {now}, but Tor's consensus holds only from {}: set the clock right and try again",
                 read.valid_after
-            )));
+            ));
+            return Err(NotUp::Refused(Problem { refusal: Some("clock-behind-consensus"), ..problem }));
         }
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        let packed = packed.write_all(&consensus.document).and_then(|()| packed.finish()).failing(trying)?;
+        let packed = packed.write_all(&consensus.document).and_then(|()| packed.finish()).map_err(not_read)?;
         let sha256 = read.sha256();
         let record = json!({
             "sha256": sha256,
@@ -48,4 +49,10 @@ impl LowerBound {
         });
         Ok(Self { sha256, valid_after: read.valid_after, record })
     }
+}
+
+/// Arti uses it, and it cannot stand in the record.
+fn not_read(why: impl std::fmt::Display) -> NotUp {
+    let detail = format!("reading its consensus for the record: {why}");
+    NotUp::Failed(Failure { kind: FailureKind::TorNotReady, detail })
 }

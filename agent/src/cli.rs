@@ -1,16 +1,21 @@
 //! The command line: a file per group of commands.
 
 mod checkpoint;
+mod custody;
 mod exhibit;
 mod file;
 mod init;
 mod log;
 mod mandate;
+mod passphrase;
 mod profile;
 mod proof;
+mod retention;
+mod review;
 mod run;
 mod show;
 mod status;
+mod store;
 mod timestamp;
 mod verify;
 mod witness;
@@ -21,6 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use secrecy::SecretString;
 use vigie_store::clock::Clock;
 use vigie_store::{Outside, Reader, Settings, Store, StoreError, WorkstationKey};
 
@@ -66,6 +72,10 @@ enum Command {
     Unlock(init::Unlock),
     /// Forget the store's key.
     Lock(init::Lock),
+    /// Give the store's key a new passphrase.
+    Passphrase(passphrase::PassphraseArgs),
+    /// In an emergency: destroy the keys of the store and its profiles.
+    Wipe(passphrase::WipeArgs),
     /// Check, add, list, show and revoke mandates.
     #[command(
         subcommand,
@@ -93,6 +103,14 @@ enum Command {
     Log(log::LogArgs),
     /// Print the signed head of the log, as text and as a QR code.
     Checkpoint(checkpoint::CheckpointArgs),
+    /// The life of one exhibit: who captured, read, exported it, when and why.
+    Custody(custody::CustodyArgs),
+    /// How long evidence is kept, and its end.
+    #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
+    Retention(retention::RetentionCommand),
+    /// Look at the store's own parts, rebuild its catalogue.
+    #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
+    Store(store::StoreCommand),
     /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
     #[command(subcommand)]
     Timestamp(timestamp::TimestampCommand),
@@ -156,6 +174,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
         Command::Lock(args) => init::lock(args),
+        Command::Passphrase(args) => passphrase::passphrase(args),
+        Command::Wipe(args) => passphrase::wipe(args),
         Command::Mandate(command) => mandate::mandate(command),
         Command::Profile(command) => profile::profile(command),
         Command::Capture(args) => run::capture(args),
@@ -163,8 +183,11 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Custody(args) => custody::custody(args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),
+        Command::Retention(command) => retention::retention(command),
+        Command::Store(command) => store::store(command),
         Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
         Command::Witness(command) => witness::witness(command),
@@ -224,7 +247,17 @@ pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
         )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
-    Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
+    unlock(&args.at.store, &passphrase)
+}
+
+/// The store's key for a passphrase. A wrong one leaves a note for the log.
+pub(crate) fn unlock(store: &Path, passphrase: &SecretString) -> Result<WorkstationKey, Problem> {
+    vigie_store::unlock_key(store, passphrase).map_err(|error| {
+        if matches!(error, StoreError::WrongPassphrase) {
+            crate::locked::note(store, clock().stamp().wall, "a wrong passphrase was given");
+        }
+        error.into()
+    })
 }
 
 /// Opens the store for writing; takes in what waits in `incoming/`.
@@ -237,6 +270,7 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
     let settings = Settings { outside: outside(folder)?, ..Settings::default() };
     let store = Arc::new(Store::open_with(folder, key, clock(), &show::Events, settings)?);
+    crate::locked::take(&store)?;
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {
         list?;
@@ -315,6 +349,7 @@ impl From<StoreError> for Problem {
             | StoreError::Invalid { .. }
             | StoreError::NoSuchEntry { .. }
             | StoreError::NoSuchExhibit { .. }
+            | StoreError::Erased { .. }
             | StoreError::ProfileExists
             | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,

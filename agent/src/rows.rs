@@ -243,3 +243,44 @@ pub struct ClockJumpRow {
     /// By how much it was set, in milliseconds, forward being positive.
     pub moved_ms: i64,
 }
+
+/// Form of a read: a copy as it lies in the store left.
+pub const SEALED_COPY: &str = "sealed copy";
+/// Form of a read: a file in clear left.
+pub const OPENED_FILE: &str = "opened into a file";
+/// Form of a read: nothing left but what was shown.
+pub const OPENED_MEMORY: &str = "opened in memory";
+
+/// A retention paper; `hold`, and within `erasure`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PaperRow {
+    /// Its id.
+    pub id: String,
+    /// Case id.
+    pub case: String,
+    /// The signed TOML, as given.
+    pub document: String,
+    /// The SSH signatures, armoured.
+    pub signatures: Vec<String>,
+    /// Who took it in; not within `erasure`, which has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<SignedAct>,
+}
+
+/// `erasure`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErasureRow {
+    /// `certificate` or `erased`.
+    pub form: String,
+    /// Id of the certificate, or of the mandate whose evidence was erased.
+    pub id: String,
+    /// Case id.
+    pub case: String,
+    /// Exhibits that were erased.
+    pub exhibits: Vec<u64>,
+    /// The certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<PaperRow>,
+    /// Who acted.
+    pub act: SignedAct,
+}

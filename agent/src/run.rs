@@ -238,40 +238,17 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     })?;
     let begun = Instant::now();
     let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
-    match bring_up(&net, &plan.monitor, limit, &stop).await {
-        Ok(()) => {}
-        Err(NotUp::Failed(failure)) => {
+    let up = bring_up(&net, &plan.monitor, limit, &stop).await;
+    let consensus = match up.and_then(|consensus| LowerBound::new(&consensus, plan.clock.stamp().wall)) {
+        Ok(consensus) => consensus,
+        Err(why) => {
             net.shutdown().await;
             plan.monitor.finish();
-            let problem = Problem::other(format!(
-                "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
-                failure.detail
-            ));
-            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
-        }
-        Err(NotUp::Stopped) => {
-            net.shutdown().await;
-            plan.monitor.finish();
-            return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
-        }
-    }
-    let consensus = match net.consensus().await {
-        Ok(consensus) => consensus,
-        Err(failure) => {
-            net.shutdown().await;
-            let problem = Problem::other(format!("{}: try again", failure.detail));
-            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
-        }
-    };
-    let consensus = match LowerBound::new(&consensus, plan.clock.stamp().wall) {
-        Ok(consensus) => consensus,
-        Err(problem) => {
-            net.shutdown().await;
-            let failure = vigie_wire::net::Failure {
-                kind: vigie_wire::net::FailureKind::TorNotReady,
-                detail: problem.line.clone(),
-            };
-            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
+            return Err(match why {
+                NotUp::Failed(failure) => log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed()),
+                NotUp::Refused(problem) => outside::refuse(&plan.store, outside::about_mandate(&row.id), problem),
+                NotUp::Stopped => Problem::new(exit::STOPPED, "stopped before Tor was ready"),
+            });
         }
     };
     let account_key = plan.store.mandate_key(&powers.mandate().digest().0);
@@ -359,8 +336,11 @@ fn log_not_ready(
     recipients: &[Recipient],
     failure: &vigie_wire::net::Failure,
     waited: Duration,
-    problem: Problem,
 ) -> Problem {
+    let problem = Problem::other(format!(
+        "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
+        failure.detail
+    ));
     let row = FailureRow {
         target: String::new(),
         kind: crate::session::kind_name(failure),

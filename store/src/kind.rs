@@ -47,12 +47,14 @@ pub enum Kind {
     Unlock,
     /// The workstation key was forgotten.
     Lock,
+    /// A paper that forbids the end of a case's evidence, or ends such a ban; signed by the agent.
+    Hold,
     /// The wall clock was set since the entry before; written by the store.
     ClockJump,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 23] = [
+const NAMES: [(Kind, &str); 24] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -75,6 +77,7 @@ const NAMES: [(Kind, &str); 23] = [
     (Kind::Recovery, "recovery"),
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
+    (Kind::Hold, "hold"),
     (Kind::ClockJump, "clock-jump"),
 ];
 
@@ -111,6 +114,7 @@ impl Kind {
                 | Self::Share
                 | Self::Witness
                 | Self::Erasure
+                | Self::Hold
         )
     }
 

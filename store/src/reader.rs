@@ -139,6 +139,10 @@ impl Reader {
         let index = self.index()?;
         let place = number.checked_sub(1).and_then(|at| index.exhibits.get(usize::try_from(at).ok()?));
         let (segment, frame) = self.frame(*place.ok_or(StoreError::NoSuchExhibit { number })?)?;
+        // An age file never begins with a zero.
+        if frame.is_zero_at(&segment, frame.header.exhibit_at())? {
+            return Err(StoreError::Erased { number });
+        }
         let age = frame.exhibit(&segment)?;
         Ok((frame.entry, Box::new(age)))
     }

@@ -218,6 +218,29 @@ impl Frame {
         Ok(bytes)
     }
 
+    /// Whether the byte at this distance from the frame's first is zero.
+    pub fn is_zero_at(&self, segment: &Segment, at: u64) -> Result<bool, StoreError> {
+        let mut byte = [1];
+        segment.read(&mut byte, self.place.offset + at)?;
+        Ok(byte == [0])
+    }
+
+    /// Whether exhibit and private part are zeros throughout, as an erasure leaves them.
+    pub fn is_erased(&self, segment: &Segment, buffer: &mut Vec<u8>) -> Result<bool, StoreError> {
+        buffer.resize(PIECE_BYTES, 0);
+        let (from, to) = (self.header.exhibit_at(), self.header.local_at());
+        let mut stream = segment.stream(self.place.offset + from, to - from)?;
+        loop {
+            let read = stream.read(buffer).trying(|| format!("reading segment {}", segment.index))?;
+            if read == 0 {
+                return Ok(to > from);
+            }
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Which parts do not hash to what the footer says; streams the exhibit once.
     pub fn damaged_parts(&self, segment: &Segment, buffer: &mut Vec<u8>) -> Result<Vec<&'static str>, StoreError> {
         buffer.resize(PIECE_BYTES, 0);

@@ -28,7 +28,6 @@ use crate::local::{Local, LocalCipher};
 use crate::lock::Lock;
 use crate::log::{self, Hash, Tree};
 use crate::outside::Outside;
-use crate::profiles;
 use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
 use crate::state::{State, StateOp};
@@ -78,14 +77,14 @@ pub trait StoreEvents {
 
 /// A store, exclusively open. Dropping it waits for the writer to finish what was handed in.
 pub struct Store {
-    layout: Layout,
+    pub(crate) layout: Layout,
     spool: PathBuf,
-    key: WorkstationKey,
+    pub(crate) key: WorkstationKey,
     allowed_signers: Vec<u8>,
     catalogue: Arc<Catalogue>,
     local: Arc<LocalCipher>,
     poisoned: Arc<OnceLock<String>>,
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     jobs: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     outside: Option<Outside>,
@@ -172,6 +171,17 @@ impl Store {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         Self::open_any(dir, key, clock, events, settings, false)
+    }
+
+    /// Marks the catalogue of the store in `dir`, so that the next opening rebuilds it from the
+    /// segments. The old one is set aside, not deleted; cookies and frontiers are lost with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], and a disk that does not write.
+    pub fn mark_for_rebuild(dir: &Path) -> Result<(), StoreError> {
+        let layout = Layout::open(dir)?;
+        let _lock = Lock::take(&layout)?;
+        layout.mark(&layout.catalogue_damaged(), &RealDisk)
     }
 
     fn open_any(
@@ -373,29 +383,6 @@ impl Store {
     /// Why nothing more is accepted, when a write failed.
     pub fn poisoned(&self) -> Option<&str> {
         self.poisoned.get().map(String::as_str)
-    }
-
-    /// Makes the key of a (case, profile). A key whose profile never came into the log (`replace`)
-    /// has sealed nothing and gives way.
-    pub fn create_profile(
-        &self,
-        case: &str,
-        name: &str,
-        passphrase: &SecretString,
-        replace: bool,
-    ) -> Result<(), StoreError> {
-        profiles::create(&self.layout, &self.key, case, name, passphrase, replace, self.disk.as_ref())
-    }
-
-    /// Opens the key of a (case, profile).
-    pub fn unlock_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
-        profiles::unlock(&self.layout, &self.key, case, name, passphrase)
-    }
-
-    /// The key under which a mandate's own account of requests and bytes is kept: any profile's
-    /// session under the mandate draws on it.
-    pub fn mandate_key(&self, mandate: &[u8; 32]) -> ProfileKey {
-        ProfileKey::new(&self.key.subkey(&format!("mandate/{}", HEXLOWER.encode(mandate))))
     }
 
     /// One area of a profile's run state.

@@ -18,6 +18,7 @@ use crate::error::StoreError;
 use crate::files::{Layout, read_small};
 use crate::frame::{HEADER_BYTES, HEADER_MAGIC};
 use crate::keys::WorkstationKey;
+use crate::kind::Kind;
 use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::outside::Outside;
@@ -92,6 +93,8 @@ pub struct VerifyReport {
     pub private_parts: u64,
     /// Exhibits that an identity opened, all digests inside checked.
     pub opened: u64,
+    /// Exhibits that were erased.
+    pub erased: u64,
     /// WARC records checked in them.
     pub records: u64,
     /// Agents' signatures that hold, by fingerprint of the SSH key.
@@ -158,6 +161,8 @@ pub fn verify_against(
         tree: Tree::default(),
         last: None,
         buffer: Vec::new(),
+        holes: Vec::new(),
+        erasures: Vec::new(),
         report,
         stamps,
         clocks: clock::Clocks::default(),
@@ -176,6 +181,10 @@ struct Check<'a> {
     tree: Tree,
     last: Option<Timestamp>,
     buffer: Vec<u8>,
+    /// Frames whose bytes are zeros: mandate, entry, whether an exhibit was there.
+    holes: Vec<(Option<[u8; 32]>, u64, bool)>,
+    /// Erasures: mandate, entry.
+    erasures: Vec<([u8; 32], u64)>,
     report: VerifyReport,
     stamps: timestamps::Stamps,
     clocks: clock::Clocks,
@@ -281,11 +290,39 @@ impl<'a> Check<'a> {
         }
         self.passed(frame);
         self.report.exhibits += u64::from(frame.entry.exhibit.is_some());
+        if let (Kind::Erasure, Some(mandate)) = (frame.entry.kind, frame.entry.mandate) {
+            self.erasures.push((mandate, sequence));
+        }
         let damaged = frame.damaged_parts(segment, &mut self.buffer)?;
-        for part in &damaged {
-            self.report.problem(Some(sequence), format!("its {part} is not the one that was logged"));
+        let gone =
+            !damaged.is_empty() && !damaged.contains(&"local part") && frame.is_erased(segment, &mut self.buffer)?;
+        if gone {
+            // Rightly so only if a later entry says it: judged at the end.
+            self.holes.push((frame.entry.mandate, sequence, frame.entry.exhibit.is_some()));
+        } else {
+            for part in &damaged {
+                self.report.problem(Some(sequence), format!("its {part} is not the one that was logged"));
+            }
         }
         self.inside(segment, frame, &damaged)
+    }
+
+    /// A hole needs an erasure under its mandate, later in the log.
+    fn judge_holes(&mut self) {
+        for (mandate, sequence, exhibit) in std::mem::take(&mut self.holes) {
+            let said = self.erasures.iter().any(|(of, at)| Some(*of) == mandate && *at > sequence);
+            if said {
+                self.report.erased += u64::from(exhibit);
+            } else {
+                self.report.problem(Some(sequence), "its bytes are gone, and no entry says that they were erased");
+            }
+        }
+        if self.report.erased > 0 {
+            self.report.notes.push(format!(
+                "{} exhibits were erased: their entries are there, their bytes are not",
+                self.report.erased
+            ));
+        }
     }
 
     /// Entry 0 binds the files beside the segments.
@@ -310,6 +347,7 @@ impl<'a> Check<'a> {
         self.report.root = self.tree.root();
         std::mem::take(&mut self.stamps).end(self.tree.size(), &mut self.report);
         std::mem::take(&mut self.clocks).end(&mut self.report);
+        self.judge_holes();
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
         if head.size == 0 {
@@ -329,8 +367,8 @@ impl<'a> Check<'a> {
             ));
         }
         self.witnessed();
-        if !self.identities.is_empty() && self.report.opened < self.report.exhibits {
-            let closed = self.report.exhibits - self.report.opened;
+        if !self.identities.is_empty() && self.report.opened + self.report.erased < self.report.exhibits {
+            let closed = self.report.exhibits - self.report.opened - self.report.erased;
             self.report.notes.push(format!("{closed} exhibits were not opened by the identities given"));
         }
         if self.report.further_problems > 0 {

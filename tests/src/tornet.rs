@@ -37,6 +37,10 @@ const POLL: Duration = Duration::from_millis(50);
 const CONSENSUS_LIMIT: Duration = Duration::from_secs(120);
 /// From the consensus to the last service that can be reached.
 const SERVICES_LIMIT: Duration = Duration::from_secs(120);
+/// How long a service process has for its uploads before another takes its place, and how many try.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(40);
+/// See [`UPLOAD_LIMIT`].
+const UPLOADS: u32 = 3;
 /// One attempt to reach a service.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -366,11 +370,32 @@ impl TorNet {
     ) -> Result<(), TorNetError> {
         let onions: Vec<(String, String)> =
             services.iter().map(|service| (service.name.clone(), self.onion(&service.name))).collect();
-        self.until("descriptors on every HSDir", SERVICES_LIMIT, cancelled, || {
+        // A tor whose upload failed for want of a circuit tries again only when the descriptor's time
+        // is over, in an hour or two; a new process uploads at once.
+        for _ in 1..UPLOADS {
+            match self.await_uploads(control, &onions, UPLOAD_LIMIT, cancelled) {
+                Err(TorNetError::NotReady { .. }) => {}
+                other => return other,
+            }
+            self.service_node.stop();
+            self.service_node.start()?;
+            *control = self.control(cancelled)?;
+        }
+        self.await_uploads(control, &onions, SERVICES_LIMIT, cancelled)
+    }
+
+    fn await_uploads(
+        &mut self,
+        control: &mut Control,
+        onions: &[(String, String)],
+        limit: Duration,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), TorNetError> {
+        self.until("descriptors on every HSDir", limit, cancelled, || {
             control.hear().map_err(|e| e.to_string())?;
             // Eight relays are fewer than the places of a descriptor's two replicas in the ring
             // (rend-spec-v3 [WHERE-HSDESC]): each of them holds it.
-            for (name, onion) in &onions {
+            for (name, onion) in onions {
                 let holders = control.hsdirs(onion);
                 if holders < AUTHORITIES + RELAYS {
                     return Err(format!("`{name}` is on {holders}"));

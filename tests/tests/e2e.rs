@@ -37,6 +37,10 @@ mod mandates;
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/plugin.rs"]
+mod plugin;
+#[path = "e2e/retention.rs"]
+mod retention;
 #[path = "e2e/running.rs"]
 mod running;
 #[path = "e2e/sample_sites.rs"]
@@ -74,6 +78,7 @@ fn cases() -> Vec<Case> {
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        retention::cases(),
         clock::cases(),
         faults::cases(),
         faults_input::cases(),
@@ -89,6 +94,10 @@ fn cases() -> Vec<Case> {
 }
 
 fn main() -> ExitCode {
+    // Before the other: a plugin inherits the environment of the vigie that calls it.
+    if plugin::is_meant() {
+        return plugin::main();
+    }
     if std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
     }

@@ -50,6 +50,17 @@ pub fn stylesheet(document: &Document) -> Stylesheet {
         .unwrap_or_else(|| Stylesheet { warnings: vec![FAILED.into()], ..Stylesheet::default() })
 }
 
+/// The body without its content codings, and what was odd about them. What cannot be decoded is
+/// given as it is; nothing beyond the limits is given.
+pub fn body(document: &Document) -> (Vec<u8>, Vec<String>) {
+    contained(|| {
+        let mut warnings = Warnings::default();
+        let decoded = decode(document, &mut warnings);
+        (decoded.bytes.into_owned(), warnings.into_lines())
+    })
+    .unwrap_or_else(|| (Vec::new(), vec![FAILED.into()]))
+}
+
 /// A page must not escape being recorded by an error in a library that reads it. Nothing is shared
 /// with what failed, so that nothing is left half done.
 fn contained<T>(read: impl FnOnce() -> T) -> Option<T> {

@@ -9,15 +9,12 @@ use serde_json::json;
 use vigie_config::mandate::Mandate;
 use vigie_store::{Kind, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, reader, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, reader, review, show, workstation};
 use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
-use crate::rows::{ExhibitRow, ReadRow};
-
-/// Form of a copy as it lies in the store.
-const SEALED: &str = "sealed copy";
+use crate::rows::{ExhibitRow, ReadRow, SEALED_COPY};
 
 /// List exhibits.
 #[derive(Args)]
@@ -97,6 +94,9 @@ pub enum ExhibitCommand {
     Get(GetArgs),
     /// Prove that an exhibit is in the log.
     Proof(proof::ExhibitProofArgs),
+    /// Read an exhibit in memory as one of its recipients. The act is signed by the agent and logged
+    /// with its purpose before a byte is shown.
+    Open(Box<review::ReviewArgs>),
 }
 
 #[derive(Args)]
@@ -120,10 +120,14 @@ pub struct GetArgs {
 }
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
-    let args = match command {
-        ExhibitCommand::Get(args) => args,
-        ExhibitCommand::Proof(args) => return proof::exhibit_proof(args),
-    };
+    match command {
+        ExhibitCommand::Get(args) => get(args),
+        ExhibitCommand::Open(args) => review::open(*args),
+        ExhibitCommand::Proof(args) => proof::exhibit_proof(args),
+    }
+}
+
+fn get(args: GetArgs) -> Result<u8, Problem> {
     purpose(&args.purpose)?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
@@ -156,9 +160,10 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
 fn log_read(store: &Store, args: &GetArgs, agent: &AgentKey, mandate: &Mandate) -> Result<(), Problem> {
     let now = clock().stamp().wall;
     let actor = Actor::new(store, mandate, agent, now)?;
-    let own = [("exhibit", args.number.to_string()), ("form", SEALED.to_owned())];
+    let own = [("exhibit", args.number.to_string()), ("form", SEALED_COPY.to_owned())];
     let act = actor.sign(store, Kind::Read, now, &args.purpose, &own)?;
-    let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED.into(), act: act.clone() };
+    let row =
+        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED_COPY.into(), act: act.clone() };
     let private = json!({"exhibit": args.number});
     actor.log(store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)?;
     Ok(())

@@ -55,7 +55,7 @@ pub fn init(args: Init) -> Result<u8, Problem> {
 pub struct Unlock {
     #[command(flatten)]
     open: OpenArgs,
-    /// Forget it after this many minutes (1 to 720).
+    /// Forget it when no command used it for this many minutes (1 to 720).
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=720))]
     minutes: u16,
 }
@@ -68,9 +68,9 @@ pub fn unlock(args: Unlock) -> Result<u8, Problem> {
         )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.open.passphrase_fd, false)?;
-    let key = vigie_store::unlock_key(&args.open.at.store, &passphrase)?;
-    secrets::ring::keep(&args.open.at.store, &key, usize::from(args.minutes) * 60)?;
-    show::line(format!("unlocked for {} minutes", args.minutes))?;
+    let key = super::unlock(&args.open.at.store, &passphrase)?;
+    secrets::ring::keep(&args.open.at.store, &key, args.minutes)?;
+    show::line(format!("unlocked; locked again after {} minutes without use", args.minutes))?;
     Ok(exit::OK)
 }
 

@@ -28,6 +28,9 @@ pub enum ProfileCommand {
     /// List profiles and shipped header sets.
     #[command(after_help = "Example:\n  vigie profile list --store store --json")]
     List(ListArgs),
+    /// Give a profile's key a new passphrase.
+    #[command(after_help = "Example:\n  vigie profile passphrase --store store --profile heron")]
+    Passphrase(PassphraseArgs),
     /// A profile's session with a site.
     #[command(
         subcommand,
@@ -72,6 +75,24 @@ pub struct ListArgs {
 }
 
 #[derive(Args)]
+pub struct PassphraseArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// Case (else: the only one with such a profile).
+    #[arg(long, value_name = "ID")]
+    case: Option<String>,
+    /// Pseudonym (else: the only one).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Read the profile's old passphrase from this file descriptor.
+    #[arg(long, value_name = "N")]
+    profile_passphrase_fd: Option<RawFd>,
+    /// Read the profile's new passphrase from this file descriptor.
+    #[arg(long, value_name = "N")]
+    new_passphrase_fd: Option<RawFd>,
+}
+
+#[derive(Args)]
 pub struct ImportArgs {
     /// The cookies.
     #[arg(value_name = "FILE")]
@@ -98,6 +119,7 @@ pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
     match command {
         ProfileCommand::New(args) => new(args),
         ProfileCommand::List(args) => list(args),
+        ProfileCommand::Passphrase(args) => passphrase(args),
         ProfileCommand::Session(SessionCommand::Import(args)) => import(args),
     }
 }
@@ -187,6 +209,24 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
         let sets: Vec<_> = HeaderSet::all().iter().map(|set| set.id().to_owned()).collect();
         show::line(format!("header sets shipped: {}", sets.join(", ")))?;
     }
+    Ok(exit::OK)
+}
+
+fn passphrase(args: PassphraseArgs) -> Result<u8, Problem> {
+    let store = open(&args.open)?;
+    let fits = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let mut found: Vec<ProfileRow> = mandates::rows::<ProfileRow>(&store, Kind::ProfileCreated)?
+        .into_iter()
+        .map(|(_, row)| row)
+        .filter(|row| fits(&args.case, &row.case) && fits(&args.profile, &row.name))
+        .collect();
+    let (Some(row), true) = (found.pop(), found.is_empty()) else {
+        return Err(Problem::input("name one profile with --case ID and --profile NAME (see vigie profile list)"));
+    };
+    let old = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
+    let new = secrets::passphrase(Secret::NewProfile, args.new_passphrase_fd, true)?;
+    store.change_profile_passphrase(&row.case, &row.name, &old, &new)?;
+    show::line("the passphrase was changed; copies of the store made before still open with the old one")?;
     Ok(exit::OK)
 }
 

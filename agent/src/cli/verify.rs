@@ -38,6 +38,9 @@ pub struct VerifyArgs {
     /// stamping: the log must go on from them all; may be repeated.
     #[arg(long, value_name = "PATH")]
     heads: Vec<PathBuf>,
+    /// Read the passphrase of the identity file from this file descriptor.
+    #[arg(long, value_name = "N")]
+    identity_passphrase_fd: Option<RawFd>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -133,14 +136,8 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         true => Some(key(&open)?),
         false => secrets::ring::find(&args.at.store),
     };
-    let mut identities: Vec<Box<dyn age::Identity>> = Vec::new();
-    for file in &args.identity {
-        let fault =
-            |e: &dyn std::fmt::Display| Problem::input(format!("reading the identity file {}: {e}", file.display()));
-        let read = age::IdentityFile::from_file(file.display().to_string()).map_err(|e| fault(&e))?;
-        let read = read.into_identities().map_err(|e| fault(&e))?;
-        identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
-    }
+    let identities = crate::identities::open(&args.identity, args.identity_passphrase_fd)?;
+    let identities = identities.into_iter().map(|identity| identity as Box<dyn age::Identity>).collect();
     let mut heads = Vec::new();
     let (folders, files): (Vec<_>, Vec<_>) = args.heads.iter().cloned().partition(|path| path.is_dir());
     for file in &files {

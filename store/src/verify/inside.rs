@@ -10,11 +10,14 @@ use super::Check;
 use crate::draft::PLAINTEXT;
 use crate::entry::Entry;
 use crate::error::StoreError;
+use crate::kind::Kind;
 use crate::local::{Inside, Local, Opening, PrivatePart};
 use crate::segment::{Frame, Segment};
 
 /// Namespace of agents' signatures (PROTOCOL.sshsig).
 const NAMESPACE: &str = "vigie-act";
+/// Form of the entry that makes holes, in its row.
+const ERASED: &str = "erased";
 /// What an agent's act commits to.
 pub(super) const SIGNED_ACT: [&str; 2] = ["agent-statement", "agent-signature"];
 /// Largest plaintext of a private part read, in bytes.
@@ -61,6 +64,10 @@ impl Check<'_> {
             self.opening(entry, opening);
         }
         let row: serde_json::Value = serde_json::from_slice(&local.row).unwrap_or_default();
+        if entry.kind == Kind::Erasure && row["form"] != ERASED {
+            // A certificate alone erases nothing.
+            self.erasures.retain(|(_, sequence)| *sequence != entry.sequence);
+        }
         let act =
             row.get("act").and_then(|act| Some((act.get("statement")?.as_str()?, act.get("signature")?.as_str()?)));
         let Some((statement, signature)) = act else {

@@ -2,9 +2,11 @@
 
 mod crash;
 mod damage;
+mod erasure;
 mod faults;
 mod forged;
 mod group;
+mod keys;
 mod kit;
 mod round_trip;
 mod timestamps;

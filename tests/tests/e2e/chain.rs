@@ -100,7 +100,7 @@ fn three_targets(world: &World) -> CaseResult {
 }
 
 /// A reader in another language, written from FORMAT.md, comes to the same root.
-fn another_implementation_reads_it(station: &Station) -> CaseResult {
+pub fn another_implementation_reads_it(station: &Station) -> CaseResult {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/second_reader.py");
     let tmp = station.desk.path("second-reader");
     std::fs::create_dir_all(&tmp)?;

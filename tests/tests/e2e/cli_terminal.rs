@@ -182,7 +182,7 @@ fn key_ring(world: &World) -> CaseResult {
         eprintln!("{RING}: skipped: no key ring here");
         return Ok(());
     }
-    ensure!(unlock.success()?.text() == "unlocked for 1 minutes\n", "unlock");
+    ensure!(unlock.success()?.text() == "unlocked; locked again after 1 minutes without use\n", "unlock");
     for args in [&["status"][..], &["exhibits"], &["log", "--rows"], &["mandate", "list"]] {
         locked(args).run()?.success()?;
     }
