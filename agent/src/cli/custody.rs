@@ -55,7 +55,7 @@ struct Custody {
 pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = Reader::open(&args.open.at.store)?;
-    let (captured, _) = reader.exhibit(args.number)?;
+    let captured = reader.exhibit_entry(args.number)?;
     let row = |entry: &Entry, key: &WorkstationKey| -> Result<Value, Problem> {
         serde_json::from_slice(&reader.row(entry.sequence, key)?).map_err(|e| {
             Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence))
