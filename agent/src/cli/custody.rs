@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use vigie_store::{Entry, Kind, Reader, WorkstationKey};
+use vigie_store::{Entry, Kind, WorkstationKey};
 
-use super::{OpenArgs, key, show};
+use super::{OpenArgs, key, reader, show};
 use crate::act;
 use crate::error::{Problem, exit};
 
@@ -54,7 +54,7 @@ struct Custody {
 /// Reads beside a running session: it needs the store's key, not its lock.
 pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let reader = reader(&args.open.at.store)?;
     let captured = reader.exhibit_entry(args.number)?;
     let row = |entry: &Entry, key: &WorkstationKey| -> Result<Value, Problem> {
         serde_json::from_slice(&reader.row(entry.sequence, key)?).map_err(|e| {

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_store::{Store, forecast};
 
-use super::{OpenArgs, clock, key, open_with, show};
+use super::{OpenArgs, clock, key, open_with, reader, show};
 use crate::error::{Problem, exit};
 
 /// Look at the store's own parts, rebuild its catalogue.
@@ -54,7 +54,13 @@ pub fn store(command: StoreCommand) -> Result<u8, Problem> {
 
 fn check(args: CheckArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
-    let found = forecast(&args.open.at.store, &key, clock().as_ref())?;
+    let mut found = forecast(&args.open.at.store, &key, clock().as_ref())?;
+    // What witnesses and the head outside say comes on top of what the store knows itself.
+    if found.refused.is_none()
+        && let Err(problem) = reader(&args.open.at.store)
+    {
+        found.refused = Some(problem.line);
+    }
     if args.json {
         show::json(&Told {
             signed: found.signed,
@@ -90,10 +96,12 @@ fn check(args: CheckArgs) -> Result<u8, Problem> {
 
 fn rebuild(args: RebuildArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
+    // An older copy is met before anything in it changes.
+    reader(&args.open.at.store)?;
     Store::mark_for_rebuild(&args.open.at.store)?;
     let store = open_with(&args.open.at.store, key)?;
     drop(store);
-    let reader = vigie_store::Reader::open(&args.open.at.store)?;
+    let reader = reader(&args.open.at.store)?;
     show::line(format!("the catalogue was made anew from {} entries", reader.size()))?;
     Ok(exit::OK)
 }

@@ -224,6 +224,8 @@ fn put_back(world: &World) -> CaseResult {
         station.vigie(&["witness", "export", "--to", "medium"]),
         station.vigie(&["timestamp", "export", "--to", "medium"]),
         station.vigie(&["mandate", "list"]),
+        station.vigie(&["custody", "1"]),
+        station.vigie(&["store", "rebuild"]),
         desk.act(&["witness", "import", &second]),
     ];
     for command in every {
