@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use vigie_store::{Store, forecast};
+use vigie_store::{Reader, Store, StoreError, forecast};
 
-use super::{OpenArgs, clock, key, open_with, reader, show};
+use super::{OpenArgs, clock, key, open_with, outside, reader, show};
 use crate::error::{Problem, exit};
 
 /// Look at the store's own parts, rebuild its catalogue.
@@ -56,10 +56,11 @@ fn check(args: CheckArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let mut found = forecast(&args.open.at.store, &key, clock().as_ref())?;
     // What witnesses and the head outside say comes on top of what the store knows itself.
-    if found.refused.is_none()
-        && let Err(problem) = reader(&args.open.at.store)
+    let held = Reader::open_held(&args.open.at.store, outside(&args.open.at.store)?.as_ref());
+    if let Err(error @ (StoreError::TakenAway { .. } | StoreError::Rewritten { .. } | StoreError::NotOurHead { .. })) =
+        held
     {
-        found.refused = Some(problem.line);
+        found.refused.get_or_insert(error.to_string());
     }
     if args.json {
         show::json(&Told {

@@ -233,8 +233,10 @@ fn put_back(world: &World) -> CaseResult {
     }
     let checked = station.vigie(&["verify", "--quiet"]).run()?.exits(5)?.text();
     ensure!(checked.contains("rollback") && checked.contains("kept outside"), "{checked}");
-    let unlocked: BTreeMap<_, _> = contents(&station.store())?;
-    ensure!(unlocked == before, "the store was changed");
+    let looked = station.vigie(&["store", "check"]).run()?.exits(5)?.text();
+    ensure!(looked.contains("would be refused") && looked.contains("rollback"), "{looked}");
+    let now = contents(&station.store())?;
+    ensure!(now == before, "the store was changed");
 
     // Who put the folder outside back as well, or took it away, is met by the drawer and by the witness.
     std::fs::remove_dir_all(station.desk.path("state"))?;
