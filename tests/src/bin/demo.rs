@@ -64,10 +64,12 @@ fn demo(dir: &Path) -> Outcome<()> {
     Desk::create(dir, &targets, &arti, Timestamp::now())?;
     let credentials = dir.join("keys/credentials");
     std::fs::create_dir_all(&credentials)?;
-    for (name, passphrase) in [("vigie.store", "demo store"), ("vigie.profile", "demo profile")] {
+    for (name, passphrase) in
+        [("vigie.store", "demo store"), ("vigie.profile", "demo profile"), ("vigie.witness", "demo witness")]
+    {
         std::fs::write(credentials.join(name), passphrase)?;
     }
-    let shell = Shell { dir: dir.to_owned(), vigie: beside("vigie")? };
+    let shell = Shell { dir: dir.to_owned(), vigie: beside("vigie")?, witness: beside("vigie-witness")? };
     println!("passphrases of this demo lie in keys/credentials/, read as systemd credentials are\n");
     shell.run(
         "ssh-keygen",
@@ -112,6 +114,29 @@ fn demo(dir: &Path) -> Outcome<()> {
     shell.vigie(&["status", "--store", "store"], 0)?;
     shell.vigie(&["verify", "--store", "store", "--identity", "keys/case.txt"], 0)?;
 
+    title("A witness cosigns the log's head; the proof of an exhibit needs nothing else");
+    std::fs::create_dir_all(dir.join("medium"))?;
+    shell.witness(&["init", "witness", "--name", "witness.example"])?;
+    let log = std::fs::read_to_string(dir.join("store/log.vkey"))?.trim().to_owned();
+    let key = std::fs::read_to_string(dir.join("witness/witness.txt"))?;
+    let key = key.lines().find_map(|line| line.strip_prefix("key ")).ok_or("the witness has no key")?.to_owned();
+    shell.witness(&["trust", "witness", &log])?;
+    shell.vigie(&["witness", "trust", &key, "--store", "store", "--purpose", "the custodian's machine"], 0)?;
+    shell.vigie(&["witness", "export", "--to", "medium", "--store", "store"], 0)?;
+    let request = std::fs::read_dir(dir.join("medium"))?.next().ok_or("no request")??.file_name();
+    let request = format!("medium/{}", request.to_string_lossy());
+    shell.witness(&["cosign", "witness", &request, "--to", "medium/cosigned.txt"])?;
+    shell.vigie(
+        &["witness", "import", "medium/cosigned.txt", "--store", "store", "--purpose", "cosigned after the run"],
+        0,
+    )?;
+    shell.vigie(
+        &["exhibit", "proof", "1", "--to", "medium/1.proof", "--entry-to", "medium/1.entry", "--store", "store"],
+        0,
+    )?;
+    let check = ["log", "proof", "--check", "medium/1.proof", "--entry-file", "medium/1.entry"];
+    shell.vigie(&[&check[..], &["--log-key", &log, "--witness", &key]].concat(), 0)?;
+
     title("The custodian opens one exhibit with stock age");
     std::fs::create_dir_all(dir.join("exhibits"))?;
     shell.vigie(
@@ -143,6 +168,7 @@ fn demo(dir: &Path) -> Outcome<()> {
     title("What lies where");
     let at = dir.display();
     println!("{at}/store/       sealed segments, signed log, catalogue");
+    println!("{at}/witness/     the witness: its key, and where it saw the log last; medium/ went between the two");
     println!("{at}/exhibits/    exhibit 1, sealed (.age) and opened (.warc.gz)");
     println!("{at}/keys/        keys of authority, agent, custodian: on one disk only because this is a demo");
     println!("{at}/mandate.toml with its signature; profile.toml, vigie.toml, arti.toml beside it");
@@ -166,6 +192,7 @@ fn beside(name: &str) -> Outcome<PathBuf> {
 struct Shell {
     dir: PathBuf,
     vigie: PathBuf,
+    witness: PathBuf,
 }
 
 impl Shell {
@@ -174,6 +201,12 @@ impl Shell {
         command.env("CREDENTIALS_DIRECTORY", self.dir.join("keys/credentials").canonicalize()?);
         command.env("VIGIE_STATE", self.dir.canonicalize()?.join("state"));
         self.show("vigie", args, None, command, code)
+    }
+
+    fn witness(&self, args: &[&str]) -> Outcome<()> {
+        let mut command = Command::new(&self.witness);
+        command.env("CREDENTIALS_DIRECTORY", self.dir.join("keys/credentials").canonicalize()?);
+        self.show("vigie-witness", args, None, command, 0)
     }
 
     fn run(&self, program: &str, args: &[&str], input: Option<&str>, code: i32) -> Outcome<()> {
