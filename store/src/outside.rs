@@ -54,7 +54,11 @@ impl Outside {
     pub(crate) fn read(&self, layout: &Layout, log: &Verifier) -> Result<Option<Seen>, StoreError> {
         let file = self.place(layout);
         let bytes = match read_small(&file) {
-            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(StoreError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
             Err(StoreError::Damaged { .. }) => return Err(StoreError::NotOurHead { file }),
             other => other?,
         };

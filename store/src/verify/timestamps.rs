@@ -26,8 +26,8 @@ pub(super) struct Stamps {
     /// Heads by their size: root, and the file's name.
     heads: BTreeMap<u64, Vec<(Hash, String)>>,
     files: HashMap<[u8; 32], (String, Vec<u8>)>,
-    /// Entries of kind `timestamp`: sequence and digests.
-    entries: Vec<(u64, Vec<(String, [u8; 32])>)>,
+    /// Entries of kind `timestamp`.
+    entries: Vec<Entry>,
     /// Times of the entries on both sides of each head, by sequence.
     times: BTreeMap<u64, Timestamp>,
 }
@@ -81,7 +81,7 @@ impl Stamps {
     /// An entry went by; `tree` ends with it.
     pub fn entry(&mut self, entry: &Entry, tree: &Tree, report: &mut VerifyReport) {
         if entry.kind == Kind::Timestamp {
-            self.entries.push((entry.sequence, entry.digests.clone()));
+            self.entries.push(entry.clone());
         }
         if self.heads.contains_key(&entry.sequence) || self.heads.contains_key(&(entry.sequence + 1)) {
             self.times.insert(entry.sequence, entry.stamp.wall);
@@ -107,7 +107,7 @@ impl Stamps {
             }
         }
         let mut roots: Vec<[u8; 32]> = Vec::new();
-        for (sequence, digests) in std::mem::take(&mut self.entries) {
+        for Entry { sequence, digests, .. } in std::mem::take(&mut self.entries) {
             if let [(name, sum)] = digests.as_slice()
                 && name == ROOT
             {
