@@ -283,7 +283,7 @@ pub(crate) fn reader(folder: &Path) -> Result<Reader, Problem> {
     Ok(Reader::open_held(folder, outside(folder)?.as_ref())?)
 }
 
-/// The signed head leaves the store: it is kept outside as well, so that it is met again here.
+/// A session ended, or the signed head leaves the store: it is kept outside as well, so that it is met again.
 pub(crate) fn head_leaves(folder: &Path) -> Result<(), Problem> {
     if let Some(outside) = outside(folder)? {
         match outside.keep(folder) {

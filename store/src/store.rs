@@ -1,5 +1,6 @@
 //! A store that is open for writing.
 
+mod before;
 mod witness;
 
 use std::io::Read;
@@ -32,6 +33,7 @@ use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
 use crate::state::{State, StateOp};
 
+use before::Before;
 pub use witness::CheckedHead;
 
 /// A segment is closed before it grows beyond this many bytes (a single frame may).
@@ -199,16 +201,13 @@ impl Store {
         if verifier != Verifier::new(&layout.facts.origin, signer.verifying_key()) {
             return Err(StoreError::damaged("log.vkey is not the public half of log.key"));
         }
-        let mut seen = crate::witness::signed_heads(&crate::witness::files(&layout)?, &verifier);
-        let kept = settings.outside.as_ref().map(|outside| outside.read(&layout, &verifier)).transpose()?.flatten();
-        let kept_size = kept.as_ref().map(|kept| kept.size);
-        seen.extend(kept);
+        let before = Before::read(&layout, &verifier, settings.outside.as_ref())?;
         let (text, head) = layout.signed_head(&verifier)?;
         if head.size == 0 && !new {
             return Err(StoreError::damaged("the signed head covers nothing, not even entry 0"));
         }
         // An older copy is met before anything in it changes.
-        crate::witness::hold_sizes(&seen, head.size)?;
+        before.hold_sizes(head.size)?;
         let disk = Arc::clone(&settings.disk);
         let room = disk.free_percent(&layout.dir).unwrap_or(0) >= RESERVE_PERCENT;
         layout.keep_reserve(room, disk.as_ref());
@@ -224,21 +223,8 @@ impl Store {
         }
         let Recovered { catalogue, ledger, changes, adopted, torn_bytes, rebuilt } = recovered;
         // What a witness has seen of this log, or what was kept outside, must still be in it.
-        crate::witness::hold(&seen, &head, |size| {
-            Ok(Tree::restore(size, |level, index| catalogue.node(level, index))?.root())
-        })?;
-        if let Some(outside) = settings.outside.as_ref().filter(|_| kept_size != Some(head.size)) {
-            match outside.write(&layout, &verifier, &text, &head) {
-                Ok(file) if kept_size.is_none() => events.event(&format!(
-                    "no head of this log was kept outside the store before; from now on it is, in {}",
-                    file.display()
-                )),
-                Ok(_) => {}
-                Err(error) => {
-                    events.event(&format!("{error}; an older copy put in the store's place would not be seen here"))
-                }
-            }
-        }
+        before.hold(&head, |size| Ok(Tree::restore(size, |level, index| catalogue.node(level, index))?.root()))?;
+        before.keep(&layout, &verifier, &text, &head, events);
         let catalogue = Arc::new(catalogue);
         let poisoned = Arc::new(OnceLock::new());
         let writer = Writer {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use vigie_store::Store;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, head_leaves, key, open_with, purpose, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::run::{Plan, ROUND, Report, Work};
@@ -119,6 +119,8 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             monitor: Arc::clone(&terminal),
         };
         let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
+        // The store stays open for the next round; what this session wrote is met again from now on.
+        head_leaves(folder)?;
         tell(&report, args.json)?;
         if let Some(reason) = &report.stopped {
             show::error(&Problem::new(report.code(), format!("the run ended early: {reason}")));
