@@ -401,12 +401,12 @@ fn bad_input(world: &World) -> CaseResult {
         one_line(&inside.run()?, 2, &["store/state lies inside the store", "VIGIE_STATE=DIR"])?;
     }
     ensure!(contents(&station.store())? == before, "the store was changed");
-    read_only(&desk)?;
     // An agent whom the mandate does not name may not: that is on record.
     let foreign = desk.act(&["witness", "import", &good, "--agent-key", &stranger]);
     one_line(&foreign.run()?, 3, &["refused"])?;
     ensure!(station.log("witness")?.len() == 1 && !station.log("refusal")?.is_empty(), "no record of it");
     desk.import(&good)?.success()?;
+    read_only(&desk)?;
     station.sound()?;
     Ok(())
 }
