@@ -305,7 +305,8 @@ pub(crate) fn outside(store: &Path) -> Result<Option<Outside>, Problem> {
         .or_else(|| set("HOME").map(|home| home.join(".local/state/vigie")));
     let Some(state) = state else { return Ok(None) };
     let lexical = std::path::absolute(&state).unwrap_or_else(|_| state.clone());
-    let real = std::fs::canonicalize(&state).unwrap_or_else(|_| lexical.clone());
+    // The part of it that is there already may lead elsewhere.
+    let real = lexical.ancestors().find_map(|folder| std::fs::canonicalize(folder).ok()).unwrap_or_default();
     let inside = |store: &Path| lexical.starts_with(store) || real.starts_with(store);
     if std::path::absolute(store).is_ok_and(|store| inside(&store))
         || std::fs::canonicalize(store).is_ok_and(|store| inside(&store))

@@ -49,6 +49,9 @@ struct Told<'a> {
 }
 
 pub fn checkpoint(args: CheckpointArgs) -> Result<u8, Problem> {
+    if args.to.is_some() && args.to == args.svg {
+        return Err(Problem::input("--to and --svg name the same file: name two"));
+    }
     let reader = reader(&args.at.store)?;
     let note = reader.checkpoint();
     if let Some(file) = &args.svg {

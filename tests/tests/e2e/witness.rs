@@ -385,7 +385,8 @@ fn bad_input(world: &World) -> CaseResult {
     }
     one_line(&station.vigie(&["log", "proof", "999", "--to", "p"]).run()?, 2, &["no entry 999"])?;
     one_line(&station.vigie(&["exhibit", "proof", "9", "--to", "p"]).run()?, 2, &["no exhibit 9"])?;
-    // A directory that is no store; one that is inside.
+    // A directory that is no store; one that is inside, also by a link.
+    std::os::unix::fs::symlink(station.store(), station.desk.path("way-in"))?;
     for args in [
         &["witness", "export", "--to", "medium"][..],
         &["log", "tiles", "--to", "t"],
@@ -397,8 +398,10 @@ fn bad_input(world: &World) -> CaseResult {
             2,
             &["medium holds no store", "vigie init"],
         )?;
-        let inside = station.vigie(args).env("VIGIE_STATE", "store/state");
-        one_line(&inside.run()?, 2, &["store/state lies inside the store", "VIGIE_STATE=DIR"])?;
+        for state in ["store/state", "store", "way-in/state"] {
+            let inside = station.vigie(args).env("VIGIE_STATE", state);
+            one_line(&inside.run()?, 2, &[state, "lies inside the store", "VIGIE_STATE=DIR"])?;
+        }
     }
     ensure!(contents(&station.store())? == before, "the store was changed");
     // An agent whom the mandate does not name may not: that is on record.
