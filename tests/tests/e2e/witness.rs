@@ -406,7 +406,7 @@ fn bad_input(world: &World) -> CaseResult {
     ensure!(contents(&station.store())? == before, "the store was changed");
     // An agent whom the mandate does not name may not: that is on record.
     let foreign = desk.act(&["witness", "import", &good, "--agent-key", &stranger]);
-    one_line(&foreign.run()?, 3, &["refused"])?;
+    one_line(&foreign.run()?, 3, &["names no agent with this SSH key"])?;
     ensure!(station.log("witness")?.len() == 1 && !station.log("refusal")?.is_empty(), "no record of it");
     desk.import(&good)?.success()?;
     read_only(&desk)?;
