@@ -1,5 +1,7 @@
 //! The command line: a file per group of commands.
 
+mod backup;
+mod corroborate;
 mod custody;
 mod exhibit;
 mod init;
@@ -96,6 +98,8 @@ enum Command {
     Exhibit(exhibit::ExhibitCommand),
     /// The life of one exhibit: who captured, read, exported it, when and why.
     Custody(custody::CustodyArgs),
+    /// Compare two captures of the same target that were made apart.
+    Corroborate(Box<corroborate::CorroborateArgs>),
     /// Show the log.
     Log(log::LogArgs),
     /// Print the signed head of the log.
@@ -103,6 +107,10 @@ enum Command {
     /// How long evidence is kept, and its end.
     #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
     Retention(retention::RetentionCommand),
+    /// Copy the whole store to another medium.
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup.
+    Restore(backup::RestoreArgs),
     /// Look at the store's own parts, rebuild its catalogue.
     #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
     Store(store::StoreCommand),
@@ -173,9 +181,12 @@ pub fn main() -> ExitCode {
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),
+        Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
         Command::Retention(command) => retention::retention(command),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
         Command::Store(command) => store::store(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
@@ -286,7 +297,7 @@ impl From<StoreError> for Problem {
             StoreError::WrongPassphrase => exit::LOCKED,
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
-            StoreError::ClockBehind { .. } => exit::REFUSED,
+            StoreError::ClockBehind { .. } | StoreError::NotARecipient { .. } => exit::REFUSED,
             StoreError::NotAStore { .. }
             | StoreError::Exists { .. }
             | StoreError::Invalid { .. }

@@ -8,6 +8,7 @@ mod bootstrap;
 mod capture;
 pub mod cli;
 mod clock;
+mod corroborate;
 mod crawl;
 mod error;
 mod fetch;

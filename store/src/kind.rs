@@ -49,10 +49,12 @@ pub enum Kind {
     Lock,
     /// A paper that forbids the end of a case's evidence, or ends such a ban; signed by the agent.
     Hold,
+    /// An exhibit was compared with another capture of the same; signed by the agent.
+    Corroboration,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 23] = [
+const NAMES: [(Kind, &str); 24] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -76,6 +78,7 @@ const NAMES: [(Kind, &str); 23] = [
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
     (Kind::Hold, "hold"),
+    (Kind::Corroboration, "corroboration"),
 ];
 
 impl Kind {
@@ -111,6 +114,7 @@ impl Kind {
                 | Self::Share
                 | Self::Erasure
                 | Self::Hold
+                | Self::Corroboration
         )
     }
 
