@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod backup;
 mod catalogue;
 pub mod clock;
 mod commit;
@@ -42,6 +43,7 @@ pub use vigie_log::proof::{Proof, ProofError};
 pub use vigie_log::request::AddCheckpoint;
 pub use vigie_log::{checkpoint, tree as log};
 
+pub use backup::{backup, restore};
 pub use draft::{Commitment, Draft, Private, Receipt};
 pub use entry::{Blob, Entry};
 pub use erasure::Erased;
