@@ -54,8 +54,11 @@ fn a_backup_is_brought_up_to_date_and_becomes_a_store() {
     let kinds: Vec<Kind> =
         Reader::open(&other).expect("opens").entries().expect("reads").map(|e| e.expect("reads").kind).collect();
     assert_eq!(kinds[21..], [Kind::Rebuild, Kind::Recovery, Kind::Exhibit]);
-    let options =
-        vigie_store::VerifyOptions { key: Some(kit.key.clone()), identities: vec![Box::new(kit.case.clone())] };
+    let options = vigie_store::VerifyOptions {
+        key: Some(kit.key.clone()),
+        identities: vec![Box::new(kit.case.clone())],
+        ..vigie_store::VerifyOptions::default()
+    };
     let report = vigie_store::verify(&other, options, &Quiet).expect("a report");
     assert!(report.problems.is_empty() && report.opened == 21, "{:?}", report.problems);
     // It is said once.
