@@ -120,7 +120,10 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
 }
 
 /// As [`verify`]; the log must also hold every head (`*.checkpoint`) in the folders `heads`, which
-/// left for stamping and were kept elsewhere.
+/// left for stamping and were kept elsewhere. Heads of logs with another origin are only noted.
+///
+/// # Errors
+/// As [`verify`], and [`StoreError::NotAccepted`] for a folder without a head of this log.
 pub fn verify_against(
     dir: &Path,
     options: VerifyOptions,
@@ -349,7 +352,7 @@ impl<'a> Check<'a> {
                 "{beyond} bytes lie beyond the signed head: a session is writing, or one stopped in mid-write and the next opening recovers them"
             ));
         }
-        if let Some(since) = self.report.unwitnessed_since {
+        if let Some(since) = self.report.unwitnessed_since.filter(|_| self.report.stamps.is_empty()) {
             self.report.notes.push(format!("unwitnessed since {since}: keep the checkpoint elsewhere"));
         }
         if !self.identities.is_empty() && self.report.opened + self.report.erased < self.report.exhibits {
