@@ -1,7 +1,10 @@
 //! The command line: a file per group of commands.
 
+mod backup;
+mod corroborate;
 mod custody;
 mod exhibit;
+mod handover;
 mod init;
 mod log;
 mod mandate;
@@ -97,6 +100,8 @@ enum Command {
     Exhibit(exhibit::ExhibitCommand),
     /// The life of one exhibit: who captured, read, exported it, when and why.
     Custody(custody::CustodyArgs),
+    /// Compare two captures of the same target that were made apart.
+    Corroborate(Box<corroborate::CorroborateArgs>),
     /// Show the log.
     Log(log::LogArgs),
     /// Print the signed head of the log.
@@ -104,6 +109,16 @@ enum Command {
     /// How long evidence is kept, and its end.
     #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
     Retention(retention::RetentionCommand),
+    /// Copy the whole store to another medium.
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup.
+    Restore(backup::RestoreArgs),
+    /// Let another workstation's log go on from this one.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie handover from handover.txt --store store --purpose 'desk 1 is replaced'"
+    )]
+    Handover(handover::HandoverCommand),
     /// Look at the store's own parts, rebuild its catalogue.
     #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
     Store(store::StoreCommand),
@@ -177,9 +192,13 @@ pub fn main() -> ExitCode {
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),
+        Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
         Command::Retention(command) => retention::retention(command),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
+        Command::Handover(command) => handover::handover(command),
         Command::Store(command) => store::store(command),
         Command::Timestamp(command) => timestamp::timestamp(command),
         Command::Verify(args) => verify::verify(args),
@@ -291,7 +310,7 @@ impl From<StoreError> for Problem {
             StoreError::WrongPassphrase => exit::LOCKED,
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
-            StoreError::ClockBehind { .. } => exit::REFUSED,
+            StoreError::ClockBehind { .. } | StoreError::NotARecipient { .. } => exit::REFUSED,
             StoreError::NotAStore { .. }
             | StoreError::NotAccepted { .. }
             | StoreError::Exists { .. }

@@ -8,6 +8,7 @@ use vigie_config::revocation::{Revocations, SignedRevocation};
 use vigie_config::signers::AllowedSigners;
 use vigie_store::{Commitment, Draft, Kind, Private, Receipt, Recipient, Store};
 
+use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem};
 use crate::rows::{MandateRow, RevocationRow};
 
@@ -51,6 +52,19 @@ pub fn read(store: &Store, id: &str) -> Result<Mandate, Problem> {
     SignedMandate::new(row.document.into_bytes(), row.signature.into_bytes())
         .verify_at_any_time(&signers(store)?)
         .map_err(|e| Problem::unsound(e.to_string()))
+}
+
+/// The newest mandate that lets this agent act; else the newest, whose refusal says why.
+pub fn acting(store: &Store, agent: &AgentKey, now: Timestamp) -> Result<Mandate, Problem> {
+    let mut newest = None;
+    for (_, row) in all(store)?.into_iter().rev() {
+        let mandate = read(store, &row.id)?;
+        if vigie_config::authorize::agent(&mandate, agent.public(), now).is_ok() {
+            return Ok(mandate);
+        }
+        newest = newest.or(Some(mandate));
+    }
+    newest.ok_or_else(|| Problem::input("this store holds no mandate, so nobody may act: vigie mandate add FILE"))
 }
 
 /// The row of a mandate.

@@ -14,7 +14,7 @@ use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::Problem;
 use crate::mandates;
-use crate::rows::{ErasureRow, ExhibitRow, PaperRow, ReadRow};
+use crate::rows::{BACKUP, ErasureRow, ExhibitRow, ExportRow, PaperRow, ReadRow};
 
 /// Form of an entry that makes holes; the store knows it too.
 const ERASED: &str = "erased";
@@ -85,6 +85,14 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         let leaves = row.form == crate::rows::SEALED_COPY || row.form == crate::rows::OPENED_FILE;
         let case = of_exhibit.get(&row.exhibit).and_then(|case| cases.get_mut(case));
         if let Some(case) = case.filter(|_| leaves) {
+            case.outstanding.insert(Thing::Copy(entry));
+        }
+    }
+    // A backup holds the evidence of every case that had a mandate by then.
+    for (entry, _) in
+        mandates::rows::<ExportRow>(store, Kind::Export)?.into_iter().filter(|(_, row)| row.form == BACKUP)
+    {
+        for case in cases.values_mut() {
             case.outstanding.insert(Thing::Copy(entry));
         }
     }

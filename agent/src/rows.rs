@@ -210,6 +210,58 @@ pub const OPENED_FILE: &str = "opened into a file";
 /// Form of a read: nothing left but what was shown.
 pub const OPENED_MEMORY: &str = "opened in memory";
 
+/// Form of an export: a copy of the whole store.
+pub const BACKUP: &str = "backup";
+
+/// `export`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportRow {
+    /// `backup`.
+    pub form: String,
+    /// What the medium is called.
+    pub label: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// `corroboration`: an exhibit compared with another capture of the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CorroborationRow {
+    /// Exhibits of this store that were compared.
+    pub exhibits: Vec<u64>,
+    /// Origin of the log that the other exhibit is in.
+    pub origin: String,
+    /// Its number there.
+    pub other: u64,
+    /// Leaf of its entry there, hex.
+    pub leaf_sha256: String,
+    /// `agree`, `agree in part`, `differ`, `not comparable`.
+    pub verdict: String,
+    /// Addresses in both.
+    pub compared: u64,
+    /// Those with the same status and payload.
+    pub agreeing: u64,
+    /// Those whose certificates differ.
+    pub other_certificates: u64,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// `handover`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HandoverRow {
+    /// `to`: this log ended; `from`: it goes on from another.
+    pub form: String,
+    /// Verifier key of the other log.
+    pub key: String,
+    /// Size of the other log's head; 0 for `to`.
+    pub size: u64,
+    /// Its root, base64; empty for `to`.
+    pub root: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
 /// A retention paper; `hold`, and within `erasure`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PaperRow {

@@ -49,12 +49,16 @@ pub enum Kind {
     Lock,
     /// A paper that forbids the end of a case's evidence, or ends such a ban; signed by the agent.
     Hold,
+    /// An exhibit was compared with another capture of the same; signed by the agent.
+    Corroboration,
+    /// The log ends in favour of another, or goes on from one; signed by the agent.
+    Handover,
     /// The wall clock was set since the entry before; written by the store.
     ClockJump,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 24] = [
+const NAMES: [(Kind, &str); 26] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -78,6 +82,8 @@ const NAMES: [(Kind, &str); 24] = [
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
     (Kind::Hold, "hold"),
+    (Kind::Corroboration, "corroboration"),
+    (Kind::Handover, "handover"),
     (Kind::ClockJump, "clock-jump"),
 ];
 
@@ -114,6 +120,8 @@ impl Kind {
                 | Self::Share
                 | Self::Erasure
                 | Self::Hold
+                | Self::Corroboration
+                | Self::Handover
         )
     }
 

@@ -4,6 +4,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod backup;
 mod catalogue;
 pub mod checkpoint;
 pub mod clock;
@@ -37,6 +38,7 @@ mod timestamps;
 mod unlock;
 mod verify;
 
+pub use backup::{backup, restore};
 pub use draft::{Commitment, Draft, Private, Receipt};
 pub use entry::{Blob, Entry};
 pub use erasure::Erased;

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::backup::RESTORED;
 use crate::catalogue::{Catalogue, Record};
 use crate::checkpoint::{Checkpoint, Verifier, is_origin};
 use crate::clock::Clock;
@@ -241,6 +242,13 @@ impl Store {
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
             let _ = std::fs::remove_file(store.layout.catalogue_damaged());
+        }
+        let restored = store.layout.dir.join(RESTORED);
+        if restored.exists() {
+            events.event("this store was made of a backup; its log says so from here on");
+            let row = serde_json::json!({"format": "vigie.recovery/1", "restored": true, "size": head.size});
+            store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
+            let _ = std::fs::remove_file(restored);
         }
         // The marker alone stands for a recovery that was itself stopped before it was logged.
         if adopted > 0 || torn_bytes > 0 || store.layout.recovery_pending().exists() {

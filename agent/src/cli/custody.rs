@@ -48,6 +48,8 @@ struct Custody {
     age_sha256: String,
     leaf_sha256: String,
     test_network: bool,
+    /// No other capture was compared with it.
+    single_source: bool,
     events: Vec<Event>,
 }
 
@@ -55,7 +57,7 @@ struct Custody {
 pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = Reader::open(&args.open.at.store)?;
-    let (captured, _) = reader.exhibit(args.number)?;
+    let captured = reader.exhibit_entry(args.number)?;
     let row = |entry: &Entry, key: &WorkstationKey| -> Result<Value, Problem> {
         serde_json::from_slice(&reader.row(entry.sequence, key)?).map_err(|e| {
             Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence))
@@ -86,6 +88,7 @@ pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
         age_sha256: data_encoding::HEXLOWER.encode(&age.sha256),
         leaf_sha256: data_encoding::HEXLOWER.encode(&captured.leaf_hash()),
         test_network: of_exhibit["test_network"] == true,
+        single_source: !events.iter().any(|event| event.kind == Kind::Corroboration.name()),
         events,
     };
     if args.json {
@@ -110,6 +113,10 @@ fn event(entry: &Entry, row: &Value) -> Event {
         Kind::Exhibit => {
             format!("captured, sealed and logged; incomplete: {}", row["why"].as_str().unwrap_or_default())
         }
+        Kind::Corroboration => {
+            let text = |name: &str| row[name].as_str().unwrap_or_default();
+            format!("compared with exhibit {} of {}: {}", row["other"], text("origin"), text("verdict"))
+        }
         Kind::Erasure => "erased: its bytes are gone from this store".to_owned(),
         _ => row["form"].as_str().unwrap_or(entry.kind.name()).to_owned(),
     };
@@ -131,6 +138,9 @@ fn tell(custody: &Custody) -> Result<(), Problem> {
         custody.exhibit, custody.entry, custody.mandate, custody.case, custody.target
     ))?;
     show::line(format!("{} bytes, sha256:{}", custody.age_bytes, custody.age_sha256))?;
+    if custody.single_source {
+        show::line("single source: compare it with a capture made apart (vigie corroborate)")?;
+    }
     show::line(format!("leaf sha256:{}\n", custody.leaf_sha256))?;
     let shown = |value: &Option<String>| value.clone().unwrap_or_default();
     let rows: Vec<_> = custody

@@ -1,5 +1,6 @@
 //! The store as its users see it: whole, damaged, stopped in mid-write, on a failing disk.
 
+mod backup;
 mod crash;
 mod damage;
 mod erasure;

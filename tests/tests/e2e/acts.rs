@@ -22,6 +22,9 @@ pub fn cases() -> Vec<Case> {
         Case { name: "acts::only_recipients_open_and_plugins_are_asked", run: who_may },
         Case { name: "acts::wrong_passphrases_are_noted_and_new_ones_replace_old", run: locked },
         Case { name: "acts::an_emergency_wipe_ends_a_run_and_leaves_the_evidence", run: wiped },
+        Case { name: "acts::a_backup_is_tracked_and_becomes_a_store_again", run: backed_up },
+        Case { name: "acts::two_captures_made_apart_are_compared", run: two_sources },
+        Case { name: "acts::a_log_goes_on_on_another_workstation", run: replaced },
     ]
 }
 
@@ -322,5 +325,117 @@ fn wiped(world: &World) -> CaseResult {
     let report = station.vigie(&["verify", "--json", "--identity", "keys/escrow.txt"]).run()?.success()?;
     let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
     ensure!(report["sound"] == true && report["opened"].as_u64() >= Some(seen.len() as u64), "{report}");
+    Ok(())
+}
+
+fn backed_up(world: &World) -> CaseResult {
+    let (station, _) = one_exhibit(world, "backup")?;
+    let back_up = || station.vigie(&["backup", "copy", "--label", "disk 3", "--purpose", "weekly"]).run();
+    let first = back_up()?.success()?;
+    ensure!(first.text().contains("1 exhibits") && first.text().contains("verified"), "{}", first.text());
+    station.run_once().run()?.exits(0)?;
+    let made = station.log("export")?;
+    back_up()?.success()?;
+    ensure!(station.log("export")?.len() == 2 && made.len() == 1, "each is an entry");
+    let listed = station.json(&["retention", "list"])?;
+    ensure!(listed.to_string().contains(&format!("copy:{}", made[0]["entry"])), "it is not tracked: {listed}");
+    // The workstation is lost.
+    let size = station.json(&["log"])?.as_array().map(Vec::len);
+    std::fs::remove_dir_all(station.store())?;
+    let restored = station.command(&["restore", "copy", "--to", "store"]).run()?.success()?;
+    ensure!(restored.text().contains("2 exhibits"), "{}", restored.text());
+    ensure!(station.json(&["log"])?.as_array().map(Vec::len) == size, "a part of the log is missing");
+    station.run_once().run()?.exits(0)?;
+    let kinds: Vec<String> = station.entries()?.into_iter().map(|(kind, _)| kind).collect();
+    ensure!(kinds.contains(&"recovery".to_owned()), "{kinds:?}");
+    station.sound()?;
+    one_line(&station.command(&["restore", "copy", "--to", "store"]).run()?, 2, &["exists already"])?;
+    one_line(&station.command(&["restore", "keys", "--to", "other"]).run()?, 2, &["store.txt"])?;
+    let foreign = station.vigie(&["backup", "keys", "--label", "x", "--purpose", "x"]).run()?;
+    ensure!(foreign.code() == Some(2), "{}", foreign.errors());
+    Ok(())
+}
+
+fn two_sources(world: &World) -> CaseResult {
+    let path = "/offer/3".to_owned();
+    let shop = |name: &str| Target {
+        entry: vec![path.clone()],
+        include: vec![path.clone()],
+        ..Target::onion(name, &world.net.onion(name))
+    };
+    let web = Target::web("second-hand", vigie_tests::sites::SECOND_HAND_HOST, world.sites.second_hand.port);
+    let web = Target { entry: vec!["/".into()], include: vec!["/".into()], ..web };
+    let station = Station::quick(world, "sources", &[shop("market-a"), shop("market-b"), web])?;
+    for _ in 0..2 {
+        station.run_once().run()?;
+    }
+    let listed = station.json(&["exhibits"])?;
+    let of = |target: &str| -> Outcome<Vec<String>> {
+        let listed = listed.as_array().ok_or("no list")?;
+        Ok(listed.iter().filter(|e| e["target"] == target).map(|e| e["exhibit"].to_string()).collect())
+    };
+    let compare = |args: &[&str]| {
+        let fixed = ["corroborate", "--identity", "keys/case.txt", "--purpose", "a second look"];
+        station.vigie(&[&fixed[..], args].concat())
+    };
+    let (a, b, web) = (of("market-a")?, of("market-b")?, of("second-hand")?);
+    ensure!(a.len() == 2 && b.len() == 2 && web.len() > 1 && web.len() % 2 == 0, "{listed}");
+    ensure!(station.json(&["custody", &a[0]])?["single_source"] == true, "nothing was compared yet");
+    let same = compare(&[&a[0], &a[1], "--json"]).run()?.success()?;
+    let same: serde_json::Value = serde_json::from_slice(&same.stdout)?;
+    ensure!(same["verdict"] == "agree" && same["both"].as_array().is_some_and(|both| !both.is_empty()), "{same}");
+    let tls = compare(&[&web[0], &web[web.len() / 2], "--json"]).run()?.success()?;
+    let tls: serde_json::Value = serde_json::from_slice(&tls.stdout)?;
+    ensure!(tls["both"][0]["same_certificate"] == true, "{tls}");
+    let custody = station.json(&["custody", &a[0]])?;
+    ensure!(custody["single_source"] == false && custody.to_string().contains("agree"), "{custody}");
+    one_line(&compare(&[&a[0], &b[0]]).run()?, 2, &["one session"])?;
+    ensure!(compare(&[&a[0], &b[1]]).run()?.code() == Some(4), "two shops do not agree");
+    // Against another workstation's store.
+    let second = Station::quick(world, "sources-2", &[shop("market-a")])?;
+    second.run_once().run()?.exits(0)?;
+    let store = second.store();
+    let identity = second.desk.path("keys/case.txt");
+    let across = compare(&[&a[0], "1", "--with"]).arg(&store).arg("--identity").arg(&identity).run()?.success()?;
+    ensure!(across.text().contains("agree"), "{}", across.text());
+    one_line(&compare(&[&a[0], "1", "--with"]).arg(&store).run()?, 3, &["none of the identities"])?;
+    station.sound()?;
+    Ok(())
+}
+
+fn replaced(world: &World) -> CaseResult {
+    let (old, _) = one_exhibit(world, "replaced")?;
+    let new = Station::desk(world, "replacing", &[Target::onion("market-a", &world.net.onion("market-a"))])?;
+    new.init_quickly("store", "vigie.example/e2e-2")?;
+    new.vigie(&["mandate", "add", "mandate.toml"]).run()?.success()?;
+    let key_of = |station: &Station| -> Outcome<String> {
+        let shown = station.vigie(&["checkpoint", "--key"]).run()?.success()?.text();
+        Ok(shown.lines().next().ok_or("no key")?.to_owned())
+    };
+    let (old_key, new_key) = (key_of(&old)?, key_of(&new)?);
+    let to = |key: &str, out: &str| old.vigie(&["handover", "to", key, "--out", out, "--purpose", "replaced"]).run();
+    one_line(&to("nonsense", "x.txt")?, 2, &["no verifier key"])?;
+    one_line(&to(&old_key, "x.txt")?, 2, &["own log"])?;
+    to(&new_key, "handover.txt")?.success()?;
+    one_line(&to(&new_key, "again.txt")?, 3, &["already"])?;
+    one_line(&old.run_once().run()?, 3, &["was handed over"])?;
+    ensure!(old.rows("refusal")?.iter().any(|row| row["code"] == "handed-over"), "it is not in the log");
+    // What is there can still be read and verified.
+    old.open_exhibit(1)?;
+    old.sound()?;
+
+    let paper = std::fs::read_to_string(old.desk.path("handover.txt"))?;
+    let from = |text: &str| -> Outcome<_> {
+        std::fs::write(new.desk.path("handover.txt"), text)?;
+        Ok(new.vigie(&["handover", "from", "handover.txt", "--purpose", "replaced"]).run()?)
+    };
+    one_line(&from(&paper.replace(&new_key, &old_key))?, 2, &["another log"])?;
+    one_line(&from(&paper.replacen("entry ", "entry 9", 1))?, 2, &["does not cover"])?;
+    one_line(&from("nonsense")?, 2, &["no paper"])?;
+    from(&paper)?.success()?;
+    one_line(&from(&paper)?, 2, &["already"])?;
+    let row = new.rows("handover")?.pop().ok_or("no entry")?;
+    ensure!(row["form"] == "from" && row["key"] == old_key.as_str() && row["size"].as_u64() > Some(6), "{row}");
+    new.sound()?;
     Ok(())
 }
