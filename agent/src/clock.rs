@@ -38,8 +38,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Whether a time service says that it keeps the clock. systemd-timesyncd and chrony leave these
-/// marks; a machine without either is `Unknown`, never presumed right.
+/// Whether a time service says that it keeps the clock. systemd-timesyncd leaves these
+/// marks; a machine with another service, or none, is `Unknown`, never presumed right.
 fn synchronisation() -> ClockStatus {
     if std::path::Path::new("/run/systemd/timesync/synchronized").exists() {
         ClockStatus::Synchronised

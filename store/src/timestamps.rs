@@ -2,6 +2,7 @@
 //! files lie in `timestamps/`, in clear, since stock tools are to check them; entries of kind
 //! `timestamp` bind them by digest.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -57,7 +58,8 @@ pub struct Imported {
 /// the head into `to` (made when it is not there). Needs no key; a session may be running.
 ///
 /// # Errors
-/// A policy that is no object identifier ([`StoreError::NotAccepted`]), a disk that does not write.
+/// A policy that is no object identifier ([`StoreError::NotAccepted`]), a disk that does not write;
+/// then store and folder are as they were.
 pub fn request_stamp(dir: &Path, to: &Path, policy: Option<&str>) -> Result<Requested, StoreError> {
     let layout = Layout::open(dir)?;
     let (text, head) = layout.signed_head(&layout.verifier()?)?;
@@ -65,27 +67,78 @@ pub fn request_stamp(dir: &Path, to: &Path, policy: Option<&str>) -> Result<Requ
         .map_err(|e| not_accepted("the request", format!("{e}; give it as dotted numbers")))?;
     let stem = format!("{:08}-{:016x}", head.size, request.nonce);
     let files = [(format!("{stem}.checkpoint"), text.into_bytes()), (format!("{stem}.tsq"), request.encode())];
+    let mut attempt = Attempt::default();
+    let part = |name: &str| to.join(format!("{name}.part"));
+    // The medium is tried first: one that takes nothing leaves nothing behind. The files get their
+    // names there last: an answer to a request that is not in the store could not be taken in.
+    attempt.folder(to)?;
+    for (name, bytes) in &files {
+        attempt.write(part(name), bytes)?;
+    }
     let folder = layout.make_timestamps()?;
-    if !to.is_dir() {
-        new_folder(to)?;
+    for (name, bytes) in &files {
+        attempt.write(folder.join(name), bytes)?;
     }
-    // Kept before it leaves: an answer to a request that is not here cannot be taken in.
-    for target in [folder.as_path(), to] {
-        for (name, bytes) in &files {
-            write_new(&target.join(name), bytes, &RealDisk)?;
-        }
-        RealDisk.sync_folder(target).trying(|| format!("writing to {}", target.display()))?;
+    let trying = |folder: &Path| format!("writing to {}", folder.display());
+    RealDisk.sync_folder(&folder).trying(|| trying(&folder))?;
+    for (name, _) in &files {
+        RealDisk.rename(&part(name), &to.join(name)).trying(|| trying(to))?;
+        attempt.0.push(to.join(name));
     }
+    RealDisk.sync_folder(to).trying(|| trying(to))?;
+    attempt.0.clear();
     let [checkpoint, asked] = files.map(|(name, _)| to.join(name));
     Ok(Requested { size: head.size, sha256: HEXLOWER.encode(&request.sha256), request: asked, checkpoint })
 }
 
-/// Stems of the requests that no response in the store answers, oldest head first.
+/// Files and folders that were made on the way to something; gone with it when it is not reached.
+#[derive(Default)]
+struct Attempt(Vec<PathBuf>);
+
+impl Attempt {
+    fn folder(&mut self, path: &Path) -> Result<(), StoreError> {
+        if !path.is_dir() {
+            new_folder(path)?;
+            self.0.push(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, path: PathBuf, bytes: &[u8]) -> Result<(), StoreError> {
+        // What is there already is not ours to take away.
+        if !path.exists() {
+            self.0.push(path.clone());
+        }
+        write_new(&path, bytes, &RealDisk)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        for path in self.0.iter().rev() {
+            // The failure that led here is the one that is told.
+            let _ = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+        }
+    }
+}
+
+/// Stems of the requests that no entry of the log answers, oldest head first.
 pub fn open_requests(dir: &Path) -> Result<Vec<String>, StoreError> {
     let layout = Layout::open(dir)?;
     let names = layout.timestamp_files()?;
-    let stems = names.iter().filter_map(|name| name.strip_suffix(".tsq"));
-    Ok(stems.filter(|stem| !names.contains(&format!("{stem}.tsr"))).map(str::to_owned).collect())
+    let mut answered = BTreeSet::new();
+    for entry in Reader::open(dir)?.entries()? {
+        let asked = entry?.digests.into_iter().find(|(name, _)| name == REQUEST);
+        answered.extend(asked.map(|(_, sum)| sum));
+    }
+    let mut stems = Vec::new();
+    for (name, stem) in names.iter().filter_map(|name| Some((name, name.strip_suffix(".tsq")?))) {
+        let sum: [u8; 32] = Sha256::digest(read_small(&layout.timestamps().join(name))?).into();
+        if !answered.contains(&sum) {
+            stems.push(stem.to_owned());
+        }
+    }
+    Ok(stems)
 }
 
 impl Store {

@@ -137,7 +137,10 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
 }
 
 /// As [`verify`]; the log must also hold every head (`*.checkpoint`) in the folders `heads`, which
-/// left for stamping and were kept elsewhere.
+/// left for stamping and were kept elsewhere. Heads of logs with another origin are only noted.
+///
+/// # Errors
+/// As [`verify`], and [`StoreError::NotAccepted`] for a folder without a head of this log.
 pub fn verify_against(
     dir: &Path,
     options: VerifyOptions,

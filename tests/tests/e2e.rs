@@ -80,6 +80,7 @@ fn cases() -> Vec<Case> {
         cookies::cases(),
         retention::cases(),
         clock::cases(),
+        time::cases(),
         faults::cases(),
         faults_input::cases(),
         faults_store::cases(),

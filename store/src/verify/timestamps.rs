@@ -20,14 +20,20 @@ use crate::timestamps::{CERTIFICATES, CHECKPOINT, REQUEST, RESPONSE, ROOT, Stamp
 /// By so much an entry's time may lie behind that of a stamp over it before it is said.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 
+/// Digests of public files, by their names.
+type Digests = Vec<(String, [u8; 32])>;
+
 /// What lies in `timestamps/` (and folders with copies of it), and what the log says of it.
 #[derive(Default)]
 pub(super) struct Stamps {
     /// Heads by their size: root, and the file's name.
     heads: BTreeMap<u64, Vec<(Hash, String)>>,
-    files: HashMap<[u8; 32], (String, Vec<u8>)>,
-    /// Entries of kind `timestamp`.
-    entries: Vec<Entry>,
+    /// Entries that each of these heads covers, by the SHA-256 of its text.
+    sizes: HashMap<[u8; 32], u64>,
+    /// Files of the store, by their SHA-256.
+    files: HashMap<[u8; 32], Vec<u8>>,
+    /// Entries of kind `timestamp`: sequence and digests.
+    entries: Vec<(u64, Digests)>,
     /// Times of the entries on both sides of each head, by sequence.
     times: BTreeMap<u64, Timestamp>,
 }
@@ -42,46 +48,68 @@ impl Stamps {
         let mut stamps = Self::default();
         let verifier = layout.verifier().ok();
         let own = layout.timestamps();
-        for folder in std::iter::once(own.as_path()).chain(elsewhere.iter().map(AsRef::as_ref)) {
-            for name in list(folder)? {
-                stamps.file(folder, name, verifier.as_ref(), report)?;
+        for path in list(&own)?.into_iter().map(|name| own.join(name)) {
+            let Some(bytes) = small(&path, report)? else { continue };
+            if let Some(verifier) = &verifier
+                && is_head(&path)
+                && !stamps.head(&path, &bytes, verifier)
+            {
+                report.problem(None, format!("{} is no head that this log signed", path.display()));
             }
+            stamps.files.insert(Sha256::digest(&bytes).into(), bytes);
+        }
+        for folder in elsewhere {
+            stamps.elsewhere(folder, layout, verifier.as_ref(), report)?;
         }
         Ok(stamps)
     }
 
-    fn file(
+    /// Heads that were kept elsewhere, maybe with those of other logs and other files.
+    fn elsewhere(
         &mut self,
         folder: &Path,
-        name: String,
+        layout: &Layout,
         verifier: Option<&Verifier>,
         report: &mut VerifyReport,
     ) -> Result<(), StoreError> {
-        let path = folder.join(&name);
-        if !path.is_file() {
-            return Ok(());
-        }
-        let bytes = match read_small(&path) {
-            Err(StoreError::Damaged { what }) => {
-                report.problem(None, what);
-                return Ok(());
-            }
-            other => other?,
+        let none = |why| StoreError::NotAccepted {
+            what: "the folder of heads",
+            why: format!("{} {why}: name the one that vigie timestamp export wrote to", folder.display()),
         };
-        if let Some(verifier) = verifier.filter(|_| name.ends_with(".checkpoint")) {
-            match std::str::from_utf8(&bytes).ok().and_then(|text| Checkpoint::open(text, verifier).ok()) {
-                Some(head) => self.heads.entry(head.size).or_default().push((head.root, path.display().to_string())),
-                None => report.problem(None, format!("{} is no head that this log signed", path.display())),
+        if !folder.is_dir() {
+            return Err(none("is not there"));
+        }
+        let mut seen = false;
+        for path in list(folder)?.into_iter().map(|name| folder.join(name)).filter(|path| is_head(path)) {
+            let Some(bytes) = small(&path, report)? else { continue };
+            let ours = bytes.starts_with(format!("{}\n", layout.facts.origin).as_bytes());
+            if !ours {
+                report.notes.push(format!("{} is the head of another log, and not looked at", path.display()));
+                continue;
+            }
+            seen = true;
+            if let Some(verifier) = verifier
+                && !self.head(&path, &bytes, verifier)
+            {
+                report.problem(None, format!("{} is no head that this log signed", path.display()));
             }
         }
-        self.files.insert(Sha256::digest(&bytes).into(), (name, bytes));
-        Ok(())
+        if seen { Ok(()) } else { Err(none("holds no head (*.checkpoint) of this log")) }
+    }
+
+    /// Remembers a head; false when this log's key did not sign it.
+    fn head(&mut self, path: &Path, bytes: &[u8], verifier: &Verifier) -> bool {
+        let read = std::str::from_utf8(bytes).ok().and_then(|text| Checkpoint::open(text, verifier).ok());
+        let Some(head) = read else { return false };
+        self.sizes.insert(Sha256::digest(bytes).into(), head.size);
+        self.heads.entry(head.size).or_default().push((head.root, path.display().to_string()));
+        true
     }
 
     /// An entry went by; `tree` ends with it.
     pub fn entry(&mut self, entry: &Entry, tree: &Tree, report: &mut VerifyReport) {
         if entry.kind == Kind::Timestamp {
-            self.entries.push(entry.clone());
+            self.entries.push((entry.sequence, entry.digests.clone()));
         }
         if self.heads.contains_key(&entry.sequence) || self.heads.contains_key(&(entry.sequence + 1)) {
             self.times.insert(entry.sequence, entry.stamp.wall);
@@ -107,7 +135,7 @@ impl Stamps {
             }
         }
         let mut roots: Vec<[u8; 32]> = Vec::new();
-        for Entry { sequence, digests, .. } in std::mem::take(&mut self.entries) {
+        for (sequence, digests) in std::mem::take(&mut self.entries) {
             if let [(name, sum)] = digests.as_slice()
                 && name == ROOT
             {
@@ -147,6 +175,10 @@ impl Stamps {
                 let behind = size - last.size;
                 report.notes.push(format!("{behind} entries since {since} are under no time stamp yet"));
             }
+            // A witness may have seen more.
+            if report.unwitnessed_since.is_some_and(|seen| since.is_none_or(|since| *since > seen)) {
+                report.unwitnessed_since = since.copied();
+            }
         }
     }
 
@@ -157,7 +189,7 @@ impl Stamps {
             found.ok_or_else(|| format!("it names no {name} of its time stamp"))
         };
         let file = |name: &str| {
-            let found = self.files.get(&sum(name)?).map(|(_, bytes)| bytes.as_slice());
+            let found = self.files.get(&sum(name)?).map(Vec::as_slice);
             found.ok_or_else(|| format!("the {name} of its time stamp is not in timestamps/, or was altered"))
         };
         if !roots.contains(&sum(ROOT)?) {
@@ -168,8 +200,8 @@ impl Stamps {
         if sum(CHECKPOINT)? != request.sha256 {
             return Err("its time stamp was asked for over another head".to_owned());
         }
-        let head = file(CHECKPOINT)?;
-        let size = self.size_of(head).ok_or("the head of its time stamp was not signed by this log")?;
+        file(CHECKPOINT)?;
+        let size = *self.sizes.get(&sum(CHECKPOINT)?).ok_or("the head of its time stamp was not signed by this log")?;
         if size > sequence {
             return Err("its time stamp covers entries behind it".to_owned());
         }
@@ -178,10 +210,22 @@ impl Stamps {
             .map_err(|e| format!("its time stamp does not hold: {e}"))?;
         Ok(Stamped { entry: sequence, size, time: stamp.time, authority: stamp.authority, serial: stamp.serial })
     }
+}
 
-    /// Size of a head that was read as one of this log.
-    fn size_of(&self, text: &[u8]) -> Option<u64> {
-        let size = std::str::from_utf8(text).ok()?.lines().nth(1)?.parse().ok()?;
-        self.heads.contains_key(&size).then_some(size)
+fn is_head(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "checkpoint")
+}
+
+/// A file's bytes; `None` when it is no file, or one that is longer than any (then a problem).
+fn small(path: &Path, report: &mut VerifyReport) -> Result<Option<Vec<u8>>, StoreError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    match read_small(path) {
+        Err(StoreError::Damaged { what }) => {
+            report.problem(None, what);
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use vigie_tests::desk::Target;
+use jiff::{SignedDuration, Timestamp};
+use vigie_tests::desk::{Target, revocations};
 use vigie_tests::process::Command;
 
 use crate::ensure;
@@ -12,7 +13,10 @@ use crate::world::{Case, CaseResult, World};
 
 /// Cases of this theme.
 pub fn cases() -> Vec<Case> {
-    vec![Case { name: "clock::nothing_is_written_before_the_newest_entry", run: set_back }]
+    vec![
+        Case { name: "clock::nothing_is_written_before_the_newest_entry", run: set_back },
+        Case { name: "clock::a_clock_behind_the_consensus_begins_no_session", run: behind_the_consensus },
+    ]
 }
 
 /// The command under a wall clock that is off by so much (`-1h`, in faketime(1)'s words).
@@ -30,7 +34,7 @@ pub fn shifted(command: Command, offset: &str) -> Outcome<Command> {
 }
 
 /// Files of a store by their path; the catalogue is the database's own affair.
-fn files(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Outcome<()> {
+pub fn files(dir: &Path, found: &mut BTreeMap<String, Vec<u8>>) -> Outcome<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         match path.is_dir() {
@@ -79,5 +83,52 @@ fn set_back(world: &World) -> CaseResult {
     ensure!(station.json(&["status"])?["clock_behind"] == false, "the clock is right again");
     let checked = station.sound()?;
     ensure!(checked["exhibits"] == 2, "{checked}");
+    Ok(())
+}
+
+fn behind_the_consensus(world: &World) -> CaseResult {
+    let onion = world.net.onion("market-a");
+    let station = Station::desk(world, "behind-consensus", &[Target::onion("market-a", &onion)])?;
+    let url = |mark: &str| format!("http://{onion}/offer/5?{mark}");
+    // Everything of this station was made by a clock that is hours behind, so nothing in it shows that.
+    let list = revocations(Timestamp::now() - SignedDuration::from_hours(3), &[]);
+    station.desk.write_revocations("revocations.toml", &list)?;
+    let init = ["init", "store", "--allowed-signers", "keys/allowed_signers", "--origin", "vigie.example/e2e"];
+    shifted(station.command(&init), "-2h")?.run()?.success()?;
+    for args in [
+        ["mandate", "add", "mandate.toml"],
+        ["mandate", "revoke", "revocations.toml"],
+        ["profile", "new", "profile.toml"],
+    ] {
+        shifted(station.vigie(&args), "-2h")?.run()?.success()?;
+    }
+    let refusal = ["the clock says", "Tor's consensus holds only from", "set the clock right and try again"];
+    for command in [station.capture(&url("by-the-slow-clock")), station.run_once()] {
+        refused(&shifted(command, "-1h")?.run()?, 3, &refusal)?;
+    }
+    let refused = station.json(&["log", "--rows", "--kind", "refusal"])?;
+    let refused = refused.as_array().ok_or("no list")?;
+    ensure!(refused.len() == 2, "{refused:?}");
+    ensure!(refused.iter().all(|entry| entry["row"]["code"] == "clock-behind-consensus"), "{refused:?}");
+    ensure!(station.log("session-open")?.is_empty(), "a session began");
+    let asked = world.sites.market_a.journal.paths();
+    ensure!(!asked.iter().any(|path| path.contains("by-the-slow-clock")), "the site was asked");
+
+    // The clock is set right; the log says by how much.
+    let list = revocations(Timestamp::now(), &[]);
+    station.desk.write_revocations("revocations.toml", &list)?;
+    station.vigie(&["mandate", "revoke", "revocations.toml"]).run()?.success()?;
+    station.capture(&url("by-the-right-clock")).run()?.exits(0)?;
+    let jumps = station.json(&["log", "--rows", "--kind", "clock-jump"])?;
+    let moved: Vec<i64> =
+        jumps.as_array().ok_or("no list")?.iter().filter_map(|jump| jump["row"]["moved_ms"].as_i64()).collect();
+    ensure!(moved.len() == 2 && moved.iter().all(|ms| (ms - 3_600_000).abs() < 5_000), "{jumps}");
+    let checked = station.sound()?;
+    ensure!(checked["exhibits"] == 1, "{checked}");
+    let notes = checked["notes"].as_array().ok_or("no notes")?;
+    ensure!(
+        notes.iter().filter(|note| note.as_str().is_some_and(|n| n.contains("the clock was set"))).count() == 2,
+        "{notes:?}"
+    );
     Ok(())
 }

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zlib
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timezone
 from pathlib import Path
 from struct import unpack
 from typing import Any, BinaryIO
@@ -92,8 +92,8 @@ def parse(raw: bytes) -> tuple[re.Match[str], dict[str, str], dict[str, str]]:
     return match, digests, commits
 
 
-def signed_head(folder: Path, tmp: str | None) -> tuple[bytes, int, bytes]:
-    """Id of the store; size and root that the log's key signed (C2SP signed-note, tlog-checkpoint)."""
+def log_key(folder: Path) -> tuple[bytes, str, bytes]:
+    """Id and origin of the store, key of its log."""
     text = (folder / "store.txt").read_bytes().decode("ascii", "replace")
     facts = re.fullmatch(r"vigie\.store/1\nid ([0-9a-f]{32})\norigin ([!-*,-~]{1,255})\nscrypt ([1-9][0-9]?)\n", text)
     if facts is None or int(facts[3]) > 22:
@@ -104,7 +104,12 @@ def signed_head(folder: Path, tmp: str | None) -> tuple[bytes, int, bytes]:
     key_id = sha256(origin.encode() + b"\n" + key)[:4]
     expected = f"{origin}+{key_id.hex()}+{base64.b64encode(key).decode()}\n"
     need(vkey == expected and len(key) == 33 and key[0] == 1, "log.vkey is not the verifier key of this log")
-    text = (folder / "checkpoint").read_bytes().decode("utf-8", "replace")
+    return bytes.fromhex(facts[1]), origin, key
+
+
+def signed_head(data: bytes, origin: str, key: bytes, tmp: str | None) -> tuple[int, bytes]:
+    """Size and root that the log's key signed (C2SP signed-note, tlog-checkpoint)."""
+    text, key_id = data.decode("utf-8", "replace"), sha256(origin.encode() + b"\n" + key)[:4]
     body, blank, lines = text.partition("\n\n")
     need(blank and lines.endswith("\n") and len(text) <= 1 << 16, "the checkpoint is not a signed note")
     signed = [line.split(" ") for line in lines[:-1].split("\n")]
@@ -122,7 +127,28 @@ def signed_head(folder: Path, tmp: str | None) -> tuple[bytes, int, bytes]:
     match = re.fullmatch(rf"([^\n]+)\n({NUMBER})\n([^\n]+)", body)
     if match is None or match[1] != origin or not 0 < int(match[2]) < 1 << 64 or len(unbase64(match[3])) != 32:
         raise Bad("the checkpoint is not origin, size and root")
-    return bytes.fromhex(facts[1]), int(match[2]), unbase64(match[3])
+    return int(match[2]), unbase64(match[3])
+
+
+def stamped(files: dict[str, bytes], time: str, tmp: str | None) -> None:
+    """Stock openssl takes the stamp, at its own time."""
+    with tempfile.TemporaryDirectory(dir=tmp) as at:
+        for name, data in files.items():
+            Path(at, name).write_bytes(data)
+        verify = ["openssl", "ts", "-verify", "-in", "response", "-CAfile", "root", "-untrusted", "certificates"]
+        for over in (["-data", "checkpoint"], ["-queryfile", "request"]):
+            result = subprocess.run([*verify, *over, "-attime", time], cwd=at, capture_output=True, check=False)
+            need(result.returncode == 0, "openssl does not take its time stamp")
+
+
+def stamp_time(response: bytes) -> str:
+    """The stamp's time as Unix time, whole seconds."""
+    command = ["openssl", "ts", "-reply", "-in", "/dev/stdin", "-text"]
+    text = subprocess.run(command, input=response, capture_output=True, check=False).stdout.decode("utf-8", "replace")
+    if (match := re.search(r"^Time stamp: (.*?:[0-9]{2})(?:\.[0-9]+)? ([0-9]{4}) GMT$", text, re.MULTILINE)) is None:
+        raise Bad("its time stamp names no time")
+    time = datetime.strptime(f"{match[1]} {match[2]}", "%b %d %H:%M:%S %Y")
+    return str(int(time.replace(tzinfo=timezone.utc).timestamp()))
 
 
 def warc(data: bytes) -> None:
@@ -221,6 +247,40 @@ class Walk:
     problems: list[str] = field(default_factory=list)
     holes: list[tuple[str | None, int]] = field(default_factory=list)
     erasures: list[tuple[str | None, int]] = field(default_factory=list)
+    heads: dict[int, list[tuple[bytes, str]]] = field(default_factory=dict)
+    stamps: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    stamped: int = 0
+
+    def load_heads(self, origin: str, key: bytes, tmp: str | None) -> None:
+        """Heads that left for stamping: root and name by size."""
+        for file in sorted((self.folder / "timestamps").glob("*.checkpoint")):
+            try:
+                size, root = signed_head(file.read_bytes(), origin, key, tmp)
+                self.heads.setdefault(size, []).append((root, file.name))
+            except FAULTS as error:
+                self.problems.append(f"{file.name}: {error}")
+
+    def judge_stamps(self, tmp: str | None) -> None:
+        """Every head is one of this log, and every stamp that an entry names holds."""
+        late = [name for size, heads in self.heads.items() if size > self.size for _, name in heads]
+        self.problems += [f"{name} is over more entries than the log has" for name in late]
+        lying = [file for file in (self.folder / "timestamps").glob("*") if file.is_file()]
+        found = {sha256(data).hex(): data for data in (file.read_bytes() for file in lying)}
+        fixed: set[str] = set()
+        for sequence, digests in self.stamps:
+            try:
+                files = {name: found[digest] for name, digest in digests.items()}
+                if digests.keys() == {"root"}:
+                    fixed.add(digests["root"])
+                    continue
+                names = {"certificates", "checkpoint", "request", "response", "root"}
+                need(digests.keys() == names and digests["root"] in fixed, "its time stamp is not bound as it should be")
+                covers = int(files["checkpoint"].decode("utf-8", "replace").split("\n")[1])
+                need(covers in self.heads and covers <= sequence, "its time stamp covers entries behind it")
+                stamped(files, stamp_time(files["response"]), tmp)
+                self.stamped += 1
+            except FAULTS as error:
+                self.problems.append(f"entry {sequence}: {error}")
 
     def judge_holes(self) -> None:
         """A hole needs an erasure under its mandate, later in the log."""
@@ -288,6 +348,10 @@ class Walk:
         self.peaks.append(node)
         self.size, self.time, self.previous = self.size + 1, entry["time"], sha256(head + raw + foot)
         self.exhibits += entry["exhibit"] is not None
+        if entry["kind"] == "timestamp":
+            self.stamps.append((sequence, digests))
+        other = [name for root, name in self.heads.get(self.size, []) if root != self.root()]
+        self.problems += [f"{name} was signed over other entries" for name in other]
         try:
             readable = self.identity is not None and not hole
             self.opened += readable and inside(commits, parts[0], parts[1], self.identity)
@@ -303,14 +367,17 @@ def main() -> int:
     options = parser.parse_args()
     walk = Walk(options.store, options.identity)
     try:
-        store, size, root = signed_head(options.store, options.tmp)
+        store, origin, key = log_key(options.store)
+        walk.load_heads(origin, key, options.tmp)
+        size, root = signed_head((options.store / "checkpoint").read_bytes(), origin, key, options.tmp)
         walk.frames(store, size)
         walk.judge_holes()
+        walk.judge_stamps(options.tmp)
         need(walk.root() == root, "the root of the entries is not the signed one")
     except FAULTS as error:
         walk.problems.append(f"after {walk.size} entries: {error}")
     found = {"entries": walk.size, "exhibits": walk.exhibits, "root": walk.root().hex(), "opened": walk.opened}
-    print(json.dumps({**found, "problems": walk.problems}, ensure_ascii=False))
+    print(json.dumps({**found, "stamps": walk.stamped, "problems": walk.problems}, ensure_ascii=False))
     return 5 if walk.problems else 0
 
 

@@ -1,11 +1,16 @@
 //! What bounds the time of the record: the Tor consensus from below, time stamps from above.
 
+use std::collections::BTreeMap;
+
 use vigie_tests::desk::Target;
 use vigie_tests::process::Command;
 use vigie_time::Request;
 
+use crate::chain::{another_implementation_reads_it, second_reader};
+use crate::clock::{files, shifted};
 use crate::ensure;
-use crate::station::{Station, refused};
+use crate::machine::{Mounts, one_line};
+use crate::station::{Outcome, Station, refused};
 use crate::tsa::{Authority, GOOD_USAGE, Reply};
 use crate::world::{Case, CaseResult, World};
 
@@ -15,6 +20,9 @@ pub fn cases() -> Vec<Case> {
         Case { name: "time::a_session_keeps_the_consensus_that_bounds_it", run: lower_bound },
         Case { name: "time::a_stamp_from_request_to_verdict", run: upper_bound },
         Case { name: "time::a_log_that_was_put_back_is_an_alarm", run: put_back },
+        Case { name: "time::what_is_no_answer_changes_nothing", run: no_answer },
+        Case { name: READ_ONLY, run: read_only },
+        Case { name: "time::a_stamp_outlives_its_authority", run: outlived },
     ]
 }
 
@@ -122,9 +130,7 @@ fn upper_bound(world: &World) -> CaseResult {
     authority.root("stranger", "P-256");
     authority.certificate("other", "P-256", "stranger", GOOD_USAGE);
     station.vigie(&["timestamp", "export", "--to", "second", "--policy", "1.2.3.4.5"]).run()?.success()?;
-    let second = std::fs::read_dir(station.desk.path("second"))?.filter_map(|e| Some(e.ok()?.path()));
-    let path = second.into_iter().find(|p| p.extension().is_some_and(|e| e == "tsq")).ok_or("no request")?;
-    let request = Request::parse(&std::fs::read(&path)?)?;
+    let (path, request) = asked(&station, "second")?;
     let foreign = path.with_extension("tsr").display().to_string();
     std::fs::write(&foreign, authority.reply(&request, &Reply { signer: "other", ..Reply::default() }))?;
     refused(&station.vigie(&["timestamp", "import", &foreign]).run()?, 2, &["no chain leads"])?;
@@ -137,7 +143,13 @@ fn upper_bound(world: &World) -> CaseResult {
         2,
         &["dotted numbers"],
     )?;
-    station.sound()?;
+    // Another program comes to the same, and sees what is altered.
+    another_implementation_reads_it(&station)?;
+    let first = station.store().join("timestamps").join(format!("{stem}.tsr"));
+    std::fs::write(&first, std::fs::read(&first)?.split_off(1))?;
+    let theirs = second_reader(&station)?;
+    ensure!(theirs["stamps"] == 1 && theirs["problems"].as_array().is_some_and(|p| p.len() == 1), "{theirs}");
+    station.vigie(&["verify"]).run()?.exits(5)?;
     Ok(())
 }
 
@@ -167,5 +179,151 @@ fn put_back(world: &World) -> CaseResult {
     }
     refused(&station.vigie(&["timestamp", "import", &answer]).run()?, 5, &["ALARM", "the log has only 5"])?;
     station.vigie(&["verify"]).run()?.exits(5)?;
+    let theirs = second_reader(&station)?;
+    ensure!(theirs["problems"][0].as_str().is_some_and(|p| p.contains("more entries than the log has")), "{theirs}");
+    Ok(())
+}
+
+/// Every file of the store but the catalogue, and what the folder of a medium holds.
+fn snapshot(station: &Station, medium: Option<&str>) -> Outcome<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    files(&station.store(), &mut found)?;
+    if let Some(medium) = medium {
+        files(&station.desk.path(medium), &mut found)?;
+    }
+    // It names the process that wrote last.
+    found.retain(|name, _| !name.ends_with("/lock"));
+    Ok(found)
+}
+
+/// The one request on a medium that has no answer yet.
+fn asked(station: &Station, medium: &str) -> Outcome<(std::path::PathBuf, Request)> {
+    let paths = std::fs::read_dir(station.desk.path(medium))?.filter_map(|entry| Some(entry.ok()?.path()));
+    let path = paths.into_iter().find(|path| path.extension().is_some_and(|end| end == "tsq")).ok_or("no request")?;
+    let request = Request::parse(&std::fs::read(&path)?)?;
+    Ok((path, request))
+}
+
+fn no_answer(world: &World) -> CaseResult {
+    let station = Station::quick(world, "no-answer", &[Target::onion("market-a", &world.net.onion("market-a"))])?;
+    let authority = Authority::new();
+    let root = authority.path("root.pem").display().to_string();
+    station.vigie(&["timestamp", "trust", &root]).run()?.success()?;
+    station.vigie(&["timestamp", "export", "--to", "medium"]).run()?.success()?;
+    let (path, request) = asked(&station, "medium")?;
+    let before = snapshot(&station, Some("medium"))?;
+    let good = authority.reply(&request, &Reply::default());
+    authority.root("stranger", "P-256");
+    authority.certificate("other", "P-256", "stranger", GOOD_USAGE);
+    authority.certificate("web", "P-256", "root", "extendedKeyUsage=critical,serverAuth\n");
+    let middle = good.len() / 2;
+    let broken = [&good[..middle], &[good[middle] ^ 1], &good[middle + 1..]].concat();
+    let reply = |request: &Request, signer| authority.reply(request, &Reply { signer, ..Reply::default() });
+    let over = |sha256| Request { sha256, ..request.clone() };
+    let denied = Request { policy: Some("1.2.3.4.99".into()), ..request.clone() };
+    let cases: [(&str, Vec<u8>, &[&str]); 8] = [
+        ("another hash", reply(&over([1; 32]), "tsa"), &["answers no request of this store"]),
+        (
+            "an unknown authority",
+            reply(&request, "other"),
+            &["no chain leads from its certificate to a root that was fixed"],
+        ),
+        ("no authority for time", authority.forge(&good, "web", &["-cades"]), &["not timeStamping alone"]),
+        ("a denial", reply(&denied, "tsa"), &["did not grant it"]),
+        ("a changed bit", broken, &["the time stamp is not accepted"]),
+        ("cut off", good[..good.len() - 1].to_vec(), &["cannot be read as RFC 3161 has it"]),
+        ("the request itself", request.encode(), &["cannot be read as RFC 3161 has it", "ask the authority again"]),
+        ("nothing", Vec::new(), &["cannot be read as RFC 3161 has it"]),
+    ];
+    let answer = station.desk.path("answer.tsr");
+    for (what, bytes, words) in cases {
+        std::fs::write(&answer, bytes)?;
+        let output = station.vigie(&["timestamp", "import", "answer.tsr"]).run()?;
+        one_line(&output, 2, words).map_err(|e| format!("{what}: {e}"))?;
+    }
+    let large = std::fs::File::create(&answer)?;
+    large.set_len(2 << 20)?;
+    one_line(&station.vigie(&["timestamp", "import", "answer.tsr"]).run()?, 2, &["over 1 MiB"])?;
+    one_line(&station.vigie(&["timestamp", "import", "nowhere.tsr"]).run()?, 2, &["nowhere.tsr", "No such file"])?;
+    one_line(&station.vigie(&["timestamp", "import", "."]).run()?, 2, &["directory"])?;
+    one_line(&station.vigie(&["timestamp", "trust", "answer.tsr"]).run()?, 2, &["over 1 MiB"])?;
+    one_line(&station.vigie(&["verify", "--quiet", "--heads", "nowhere"]).run()?, 2, &["nowhere is not there"])?;
+    one_line(&station.vigie(&["verify", "--quiet", "--heads", "keys"]).run()?, 2, &["holds no head"])?;
+    ensure!(snapshot(&station, Some("medium"))? == before, "something was changed");
+    // The good one still counts, once all that was tried.
+    std::fs::write(path.with_extension("tsr"), good)?;
+    station.vigie(&["timestamp", "import", &path.with_extension("tsr").display().to_string()]).run()?.success()?;
+    station.vigie(&["verify", "--quiet", "--heads", "medium"]).run()?.success()?;
+    Ok(())
+}
+
+const READ_ONLY: &str = "time::a_medium_that_takes_nothing";
+
+fn read_only(world: &World) -> CaseResult {
+    let station = Station::quick(world, "read-only", &[Target::onion("market-a", &world.net.onion("market-a"))])?;
+    let authority = Authority::new();
+    let root = authority.path("root.pem").display().to_string();
+    station.vigie(&["timestamp", "trust", &root]).run()?.success()?;
+    for folder in ["stick", "full"] {
+        std::fs::create_dir(station.desk.path(folder))?;
+    }
+    let desk = station.desk.dir().display();
+    let script = format!(
+        "mount -t tmpfs -o ro,size=1m none '{desk}/stick' && mount -t tmpfs -o size=4k none '{desk}/full' \
+         && cat /dev/zero 2>/dev/null > '{desk}/full/fill' || true"
+    );
+    let Some(mounts) = Mounts::new(READ_ONLY, &script)? else { return Ok(()) };
+    let before = snapshot(&station, None)?;
+    let export = |to: &str| mounts.enter(station.vigie(&["timestamp", "export", "--to", to]), station.desk.dir()).run();
+    one_line(&export("stick")?, 1, &["stick/", "Read-only file system"])?;
+    one_line(&export("stick/new")?, 1, &["stick/new", "Read-only file system"])?;
+    one_line(&export("full")?, 1, &["full/", "No space left on device"])?;
+    one_line(&export("vigie.toml")?, 1, &["vigie.toml"])?;
+    ensure!(snapshot(&station, None)? == before, "the store was changed");
+    ensure!(mounts.shell(&format!("ls '{desk}/full'"))?.text().trim() == "fill", "something is left on the medium");
+    ensure!(station.json(&["timestamp", "list"])?["open_requests"] == serde_json::json!([]), "a request waits");
+
+    // With room again; and an answer is taken from a medium that cannot be written.
+    mounts.shell(&format!("mount -o remount,rw,size=1m '{desk}/stick'"))?;
+    export("stick")?.success()?;
+    let copy = format!("cp '{desk}/stick/'*.tsq '{desk}/' && ls '{desk}/stick'");
+    let listed = mounts.shell(&copy)?.text();
+    ensure!(listed.lines().count() == 2 && !listed.contains(".part"), "{listed}");
+    let (path, request) = asked(&station, ".")?;
+    std::fs::write(path.with_extension("tsr"), authority.reply(&request, &Reply::default()))?;
+    let name = path.with_extension("tsr").file_name().ok_or("no name")?.to_string_lossy().into_owned();
+    mounts.shell(&format!("cp '{desk}/{name}' '{desk}/stick/' && mount -o remount,ro '{desk}/stick'"))?;
+    let answer = format!("stick/{name}");
+    mounts.enter(station.vigie(&["timestamp", "import", &answer]), station.desk.dir()).run()?.success()?;
+    ensure!(station.json(&["verify"])?["stamps"].as_array().is_some_and(|stamps| stamps.len() == 1), "no stamp");
+    Ok(())
+}
+
+fn outlived(world: &World) -> CaseResult {
+    let station = Station::quick(world, "outlived", &[Target::onion("market-a", &world.net.onion("market-a"))])?;
+    let authority = Authority::new();
+    let root = authority.path("root.pem").display().to_string();
+    station.vigie(&["timestamp", "trust", &root]).run()?.success()?;
+    let answer = stamp(&station, &authority, "medium")?;
+    station.vigie(&["timestamp", "import", &answer]).run()?.success()?;
+    // The authority's certificate holds for a day, its root for ten years.
+    for later in ["+3d", "+7000d"] {
+        let checked = shifted(station.vigie(&["verify", "--json"]), later)?.run()?.success()?;
+        let checked: serde_json::Value = serde_json::from_slice(&checked.stdout)?;
+        ensure!(checked["sound"] == true && checked["stamps"].as_array().is_some_and(|s| s.len() == 1), "{checked}");
+    }
+    let listed = station.json(&["timestamp", "list"])?;
+    let row = &listed["entries"][1];
+    let (stem, time) = (row["stem"].as_str().ok_or("no stem")?, row["time"].as_str().ok_or("no time")?);
+    let time = time.parse::<jiff::Timestamp>()?.as_second();
+    let check = |at: i64| {
+        let folder = station.store().join("timestamps");
+        let file = |end: &str| format!("{stem}.{end}");
+        let args = ["ts", "-verify", "-data", &file("checkpoint"), "-in", &file("tsr")].map(str::to_owned);
+        let chain = ["-CAfile", &root, "-untrusted", &file("pem"), "-attime", &at.to_string()].map(str::to_owned);
+        Command::new("openssl").args(args).args(chain).dir(&folder).run()
+    };
+    check(time)?.success()?;
+    ensure!(check(time + 3 * 86_400)?.code() != Some(0), "it is the certificate's end that is tested");
     Ok(())
 }

@@ -1,5 +1,6 @@
 use std::process::Command;
 
+use proptest::prelude::*;
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
 
@@ -136,4 +137,58 @@ fn what_is_no_consensus_is_refused() {
     }
     assert!(Consensus::parse(&vec![b'a'; CONSENSUS_BYTES + 1]).is_err());
     assert!(Consensus::parse(b"network-status-version 3 microdesc\n\xff").is_err());
+}
+
+/// Whatever is cut off or changed: refused, or it says and proves the same.
+#[test]
+fn a_changed_consensus_is_refused_or_says_the_same() {
+    let authority = Authority::new();
+    let (ids, certificate) = ([authority.id()], authority.good());
+    let text = HEAD.to_owned() + &authority.sign(HEAD);
+    let judge = |bytes: &[u8]| {
+        let read = Consensus::parse(bytes)?;
+        let signed = read.check(&[&certificate], &ids)?;
+        Ok::<_, ConsensusError>((read.valid_after, read.fresh_until, read.valid_until, signed))
+    };
+    let whole = judge(text.as_bytes()).expect("whole");
+    for len in 0..text.len() {
+        // Nothing but the last line's end can be missing.
+        assert!(len == text.len() - 1 || judge(&text.as_bytes()[..len]).is_err(), "cut to {len}");
+    }
+    let (mut taken, mut tried) = (0, 0);
+    for at in HEAD.len()..text.len() {
+        for bit in [at % 8, 5] {
+            let mut changed = text.clone().into_bytes();
+            changed[at] ^= 1 << bit;
+            tried += 1;
+            if let Ok(other) = judge(&changed) {
+                assert_eq!(other, whole, "byte {at}, bit {bit}");
+                taken += 1;
+            }
+        }
+    }
+    // Hex in lower case is the same hex.
+    assert!(taken * 5 < tried, "{taken} of {tried}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Nothing makes the readers panic, and noise is never signed.
+    #[test]
+    fn noise_is_no_consensus(noise in "(?s).{0,300}", head in 0..3, at in any::<prop::sample::Index>()) {
+        let text = match head {
+            0 => noise.clone(),
+            1 => format!("{HEAD}directory-signature {noise}"),
+            _ => {
+                let mut text = format!("{HEAD}directory-signature sha256 AA BB\n");
+                text.insert_str(at.index(HEAD.len()), &noise);
+                text
+            }
+        };
+        if let Ok(read) = Consensus::parse(text.as_bytes()) {
+            let certificate = format!("dir-key-certificate-version 3\n{noise}\ndir-key-certification\n");
+            prop_assert!(read.check(&[&noise, &certificate], &["AA".to_owned()]).is_err());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use vigie_time::{Request, Root, Stamp, StampError};
 
 use crate::kit::{Authority, GOOD_USAGE, OTHER_POLICY, POLICY, Reply, wrap};
@@ -25,6 +26,18 @@ fn judged(authority: &Authority, response: &[u8], request: &Request, root: &str)
         );
     }
     verdict
+}
+
+/// A stamp of long ago, as an archive keeps it; `openssl` is not needed for it.
+#[test]
+fn a_kept_stamp_still_holds() {
+    let root = Root::parse(include_bytes!("../data/root.pem")).expect("a root");
+    let request = Request::parse(include_bytes!("../data/stamped.tsq")).expect("a request as openssl makes it");
+    let head = include_bytes!("../data/stamped.checkpoint");
+    assert_eq!(request, Request { sha256: Sha256::digest(head).into(), nonce: 0x4f2b_84ba_ac2a_22ed, policy: None });
+    let response = include_bytes!("../data/stamped.tsr");
+    let stamp = Stamp::check(response, &request, &[root], &[]).expect("holds");
+    assert_eq!((stamp.time.to_string().as_str(), stamp.serial.as_str()), ("2026-11-24T11:12:31.918Z", "02"));
 }
 
 #[test]
@@ -270,13 +283,15 @@ fn no_changed_byte_is_taken_unless_openssl_takes_it_too() {
     let forged = authority.forge(&good, "small", &["-cades", "-md", "sha384"]);
     let (mut taken, mut tried) = (0, 0);
     for response in [good, forged] {
-        judged(&authority, &response, &request, "root").expect("whole");
+        let whole = judged(&authority, &response, &request, "root").expect("whole");
         for at in 0..response.len() {
             for bit in 0..8 {
                 let mut changed = response.clone();
                 changed[at] ^= 1 << bit;
                 tried += 1;
-                if judged(&authority, &changed, &request, "root").is_ok() {
+                // What is under no signature may be anything; what is said may not.
+                if let Ok(stamp) = judged(&authority, &changed, &request, "root") {
+                    assert_eq!(stamp, whole, "byte {at}, bit {bit}");
                     taken += 1;
                 }
             }
@@ -312,6 +327,7 @@ fn rearranged_pieces_are_no_stamp() {
     let request = request();
     let good = authority.reply(&request, &Reply::default());
     let roots = authority.roots(&["root"]);
+    let whole = Stamp::check(&good, &request, &roots, &[]).expect("whole");
     let mut runner =
         proptest::test_runner::TestRunner::new(ProptestConfig { cases: 3000, ..ProptestConfig::default() });
     let edits = proptest::collection::vec(
@@ -338,7 +354,10 @@ fn rearranged_pieces_are_no_stamp() {
                     _ => bytes.insert(from, value),
                 }
             }
-            if bytes != good && Stamp::check(&bytes, &request, &roots, &[]).is_ok() {
+            if bytes != good
+                && let Ok(stamp) = Stamp::check(&bytes, &request, &roots, &[])
+            {
+                prop_assert_eq!(&stamp, &whole);
                 prop_assert!(judged(&authority, &bytes, &request, "root").is_ok());
             }
             Ok(())
