@@ -1,5 +1,6 @@
 //! `vigie timestamp export|import|trust|list`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -90,11 +91,14 @@ pub fn timestamp(command: TimestampCommand) -> Result<u8, Problem> {
 
 fn read(file: &Path) -> Result<Vec<u8>, Problem> {
     let fault = |e: &dyn std::fmt::Display| Problem::input(format!("reading {}: {e}", file.display()));
-    let facts = std::fs::metadata(file).map_err(|e| fault(&e))?;
-    if facts.len() > FILE_BYTES {
+    let mut bytes = Vec::new();
+    // Not by its length: a device or a pipe has none.
+    let opened = std::fs::File::open(file).map_err(|e| fault(&e))?;
+    opened.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| fault(&e))?;
+    if bytes.len() as u64 > FILE_BYTES {
         return Err(fault(&"it is over 1 MiB: name the authority's answer or certificate"));
     }
-    std::fs::read(file).map_err(|e| fault(&e))
+    Ok(bytes)
 }
 
 fn trust(args: &OpenArgs, file: &Path) -> Result<u8, Problem> {

@@ -246,6 +246,7 @@ fn no_answer(world: &World) -> CaseResult {
     one_line(&station.vigie(&["timestamp", "import", "answer.tsr"]).run()?, 2, &["over 1 MiB"])?;
     one_line(&station.vigie(&["timestamp", "import", "nowhere.tsr"]).run()?, 2, &["nowhere.tsr", "No such file"])?;
     one_line(&station.vigie(&["timestamp", "import", "."]).run()?, 2, &["directory"])?;
+    one_line(&station.vigie(&["timestamp", "import", "/dev/zero"]).run()?, 2, &["over 1 MiB"])?;
     one_line(&station.vigie(&["timestamp", "trust", "answer.tsr"]).run()?, 2, &["over 1 MiB"])?;
     one_line(&station.vigie(&["verify", "--quiet", "--heads", "nowhere"]).run()?, 2, &["nowhere is not there"])?;
     one_line(&station.vigie(&["verify", "--quiet", "--heads", "keys"]).run()?, 2, &["holds no head"])?;
