@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::SigningKey;
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -32,51 +31,14 @@ use crate::log::{self, Hash, Tree};
 use crate::outside::Outside;
 use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
+use crate::settings::{NewStore, Settings, StoreEvents};
 use crate::state::{State, StateOp};
 
 use before::Before;
 pub use witness::CheckedHead;
 
-/// A segment is closed before it grows beyond this many bytes (a single frame may).
-const SEGMENT_BYTES: u64 = 1 << 30;
 /// Free space below which no reserve is made, in percent.
 const RESERVE_PERCENT: u8 = 5;
-
-/// What a new store begins with.
-pub struct NewStore {
-    /// Name of the log in checkpoints: 1 to 255 printable ASCII characters, no space, no `+`,
-    /// unique to the workstation (a host and path by custom, C2SP tlog-checkpoint).
-    pub origin: String,
-    /// The allowed signers file, fixed from now on (ssh-keygen(1), ALLOWED SIGNERS).
-    pub allowed_signers: Vec<u8>,
-    /// Wraps the workstation key.
-    pub passphrase: SecretString,
-    /// scrypt work factor, 1 to 22, also of profiles' keys; `None` is 18 (256 MiB, about a second).
-    pub scrypt_log_n: Option<u8>,
-}
-
-/// What tests and unusual machines may want otherwise.
-#[derive(Clone)]
-pub struct Settings {
-    /// The disk.
-    pub disk: Arc<dyn Disk>,
-    /// A segment is closed before it grows beyond this many bytes.
-    pub segment_bytes: u64,
-    /// Where the newest head is kept outside the store, if anywhere.
-    pub outside: Option<Outside>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, outside: None }
-    }
-}
-
-/// Hears what happens while a store opens.
-pub trait StoreEvents {
-    /// One line, without secrets.
-    fn event(&self, text: &str);
-}
 
 /// A store, exclusively open. Dropping it waits for the writer to finish what was handed in.
 pub struct Store {

@@ -1,12 +1,12 @@
 //! Heads that the log signed before, met as the store opens: those that witnesses cosigned, and the
 //! newest one, kept outside the store.
 
-use super::StoreEvents;
 use crate::checkpoint::{Checkpoint, Verifier};
 use crate::error::StoreError;
 use crate::files::Layout;
 use crate::log::Hash;
 use crate::outside::Outside;
+use crate::settings::StoreEvents;
 use crate::witness::{self, Seen};
 
 /// Heads that the log must go on from.
