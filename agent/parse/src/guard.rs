@@ -263,7 +263,7 @@ impl<'b> Guard<'b> {
         let shallow = leaf || (tag.self_closing && foreign);
         let deep = !shallow && self.size() >= limit;
         let closes = deep || (self.xml && tag.self_closing && !is_void(&name) && !foreign);
-        let formatting = if is_formatting(&name) { keep_apart(&mut tag) } else { Vec::new() };
+        let formatting = if is_formatting(&name) { keep_apart(&mut tag, foreign) } else { Vec::new() };
         let sink = &self.builder.sink;
         let before = sink.created.get();
         sink.last.set(None);
@@ -376,11 +376,13 @@ fn declares_shadow(tag: &Tag) -> bool {
     mode.is_some_and(|a| a.value.eq_ignore_ascii_case("open") || a.value.eq_ignore_ascii_case("closed"))
 }
 
-/// Takes the attributes off a formatting element, except for one that ends foreign content.
-fn keep_apart(tag: &mut Tag) -> Vec<Attribute> {
+/// Takes the attributes off a formatting element, except for one that ends the foreign content it
+/// stands in (§13.2.6.5).
+fn keep_apart(tag: &mut Tag, foreign: bool) -> Vec<Attribute> {
     let attributes = std::mem::take(&mut tag.attrs);
     let ends = attributes.iter().find(|a| matches!(&*a.name.local, "color" | "face" | "size"));
-    if &*tag.name == "font"
+    if foreign
+        && &*tag.name == "font"
         && let Some(attribute) = ends
     {
         let mut name = attribute.name.clone();

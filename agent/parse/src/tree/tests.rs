@@ -253,3 +253,25 @@ fn known_attacks_take_no_more_than_their_size() {
         assert!(twice.most <= 3 * 464 + 8, "{name}: {} elements open", twice.most);
     }
 }
+
+/// What is repeated refers to nothing, so that repeating costs nothing to read.
+#[test]
+fn repeated_formatting_has_no_attributes() {
+    let page = "<p><b id=x style='a:url(b)'><font color=red>one</p><p>two<p>three<svg><font size=1>four";
+    let tree = guarded(page).html.tree;
+    let elements = tree.values().filter_map(Node::as_element);
+    let formatting = elements.filter(|element| FORMATTING.contains(&element.name()));
+    let (with, without): (Vec<_>, Vec<_>) = formatting.partition(|element| element.attrs().next().is_some());
+    assert_eq!(with.len(), 3, "each as often as it is written: {with:?}");
+    assert!(without.len() >= 4, "{without:?}");
+}
+
+/// These would leave markers behind when a table closes around them, and each formatting end tag
+/// would look through all of them.
+#[test]
+fn nothing_leaves_markers_behind() {
+    let tree = guarded("<table><td><object data=x><applet><marquee>y</td></table>").html.tree;
+    let elements: Vec<&str> = tree.values().filter_map(Node::as_element).map(|element| element.name()).collect();
+    assert!(elements.contains(&crate::guard::OBJECT));
+    assert!(!elements.iter().any(|name| ["object", "applet", "marquee", "template"].contains(name)), "{elements:?}");
+}

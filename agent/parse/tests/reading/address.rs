@@ -173,6 +173,9 @@ fn the_documents_own_address_may_be_odd() {
         let document = Document { url: own.into(), ..typed("text/html", format!("<a href=\"{href}\">x</a>")) };
         assert_eq!(links(&page(&document)), [url], "{own} {href}");
     }
+    let refresh =
+        Document { url: "http://market.test/a#b".into(), ..typed("text/html", "<meta http-equiv=refresh content=5>") };
+    assert_eq!(page(&refresh).refresh, Some((5, "http://market.test/a".into())));
 }
 
 #[test]

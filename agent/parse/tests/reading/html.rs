@@ -77,6 +77,8 @@ const FETCHED: &[(&str, &[(&str, RequisiteClass)])] = &[
     ("<svg><img src=i></svg>", &[("i", OtherImage)]),
     ("<svg><video src=no></video></svg>", &[]),
     ("<math><mglyph src=no></math>", &[]),
+    ("<math><annotation-xml encoding=text/html><video src=v></video></math>", &[("v", Media)]),
+    ("<math><annotation-xml encoding=other><video src=no></video></math>", &[]),
     ("<noscript><img src=i></noscript>", &[("i", OtherImage)]),
     ("<head><noscript><link rel=stylesheet href=c></noscript>", &[("c", Stylesheet)]),
     ("<b style='background:url(x)'>x</b>", &[("x", OtherImage)]),
