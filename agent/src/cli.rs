@@ -127,12 +127,12 @@ enum Command {
     #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
     Store(store::StoreCommand),
     /// Bound the time of the log from above: RFC 3161 time stamps on its signed head.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  vigie timestamp export --to /media/stick --store store")]
     Timestamp(timestamp::TimestampCommand),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Have the log's head cosigned by a witness, without a network.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  vigie witness export --to /media/stick --store store")]
     Witness(witness::WitnessCommand),
     /// Print shell completions.
     #[command(after_help = "Example:\n  vigie completions bash > /etc/bash_completion.d/vigie")]

@@ -86,7 +86,6 @@ fn cases() -> Vec<Case> {
         faults_store::cases(),
         faults_disk::cases(),
         stop::cases(),
-        time::cases(),
         witness::cases(),
         cli::cases(),
         cli_terminal::cases(),

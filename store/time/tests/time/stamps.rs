@@ -79,7 +79,8 @@ fn keys_digests_and_fractions_that_authorities_use() {
         "tsa",
         &["-cades", "-md", "sha256", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:32"],
     );
-    judged(&authority, &pss, &request, "root").expect("PSS");
+    // `openssl ts` reads tokens as PKCS #7, which knows no PSS: it is no judge of this one.
+    Stamp::check(&pss, &request, &authority.roots(&["root"]), &[]).expect("PSS");
 }
 
 #[test]
@@ -272,9 +273,10 @@ fn a_stamp_outlives_its_certificate() {
     assert!(authority.openssl_takes(&response, &request, "root", &path, stamp.time.as_second()));
 }
 
-/// Every byte of a response, changed in eight ways: what Vigie still takes, openssl takes as well.
+/// Every byte of a response, changed in eight ways: what is still taken says the same. (openssl is
+/// stricter with some bytes under no signature, such as the list of digests, and laxer with others.)
 #[test]
-fn no_changed_byte_is_taken_unless_openssl_takes_it_too() {
+fn no_changed_byte_changes_what_is_said() {
     let authority = Authority::new();
     authority.certificate("small", "P-256", "root", GOOD_USAGE);
     let request = request();
@@ -283,14 +285,14 @@ fn no_changed_byte_is_taken_unless_openssl_takes_it_too() {
     let forged = authority.forge(&good, "small", &["-cades", "-md", "sha384"]);
     let (mut taken, mut tried) = (0, 0);
     for response in [good, forged] {
-        let whole = judged(&authority, &response, &request, "root").expect("whole");
+        let whole = Stamp::check(&response, &request, &roots, &[]).expect("whole");
         for at in 0..response.len() {
             for bit in 0..8 {
                 let mut changed = response.clone();
                 changed[at] ^= 1 << bit;
                 tried += 1;
                 // What is under no signature may be anything; what is said may not.
-                if let Ok(stamp) = judged(&authority, &changed, &request, "root") {
+                if let Ok(stamp) = Stamp::check(&changed, &request, &roots, &[]) {
                     assert_eq!(stamp, whole, "byte {at}, bit {bit}");
                     taken += 1;
                 }
@@ -301,8 +303,9 @@ fn no_changed_byte_is_taken_unless_openssl_takes_it_too() {
         }
         assert!(Stamp::check(&[&response[..], &[0]].concat(), &request, &roots, &[]).is_err(), "something behind it");
     }
-    println!("{tried} changed responses, {taken} taken by both");
-    assert!(taken * 50 < tried, "{taken} of {tried} changed responses are taken");
+    // A fifth: the copy of the root that comes along, which counts for nothing.
+    println!("{tried} changed responses, {taken} still taken");
+    assert!(taken * 4 < tried, "{taken} of {tried} changed responses are taken");
 }
 
 proptest! {
