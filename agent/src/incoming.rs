@@ -17,6 +17,8 @@ use crate::session::Session;
 const FOLDER: &str = "incoming";
 /// What the bytes are sealed as.
 const LABEL: &str = "incoming";
+/// How often a run looks.
+pub const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Serialize, Deserialize)]
 struct Letter {
@@ -70,24 +72,49 @@ pub fn take(
 
 /// Watches for lists while a session runs.
 pub(crate) async fn watch(session: Arc<Session>) {
-    let folder = session.store.folder().to_owned();
     loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        if waiting(&folder).is_empty() {
-            continue;
-        }
-        let now = session.now();
-        for list in take(&session.store, &folder, session.store.key(), now) {
-            match list {
-                Ok(list) => {
-                    let mut held = session.revocations.write().unwrap_or_else(PoisonError::into_inner);
-                    held.merge(list);
-                    if let Err(refusal) = held.check(session.powers.mandate(), now) {
-                        session.stop.raise(format!("refused: {refusal}"));
-                    }
+        tokio::time::sleep(LOOK).await;
+        look(&session);
+    }
+}
+
+/// Takes what waits and stops the session if its mandate is meant. Also done before the session
+/// asks for anything: a list may have come while Tor was started.
+pub(crate) fn look(session: &Session) {
+    let folder = session.store.folder();
+    if waiting(folder).is_empty() {
+        return;
+    }
+    let now = session.now();
+    for list in take(&session.store, folder, session.store.key(), now) {
+        match list {
+            Ok(list) => {
+                let mut held = session.revocations.write().unwrap_or_else(PoisonError::into_inner);
+                held.merge(list);
+                if let Err(refusal) = held.check(session.powers.mandate(), now) {
+                    session.stop.raise(format!("refused: {refusal}"));
                 }
-                Err(problem) => session.stop.raise(problem.line),
             }
+            Err(problem) => session.stop.raise(problem.line),
         }
     }
+}
+
+/// Between two rounds there is no session: takes what waits, and says when it ends the work under
+/// this mandate (or the only one).
+pub fn between_rounds(
+    store: &vigie_store::Store,
+    folder: &Path,
+    mandate: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<(), Problem> {
+    if waiting(folder).is_empty() {
+        return Ok(());
+    }
+    for list in take(store, folder, store.key(), now) {
+        list?;
+    }
+    let mandate = mandates::open(store, mandate, now)?;
+    let about = mandates::about_mandate(mandate.id());
+    mandates::revocations(store)?.check(&mandate, now).map_err(|refusal| mandates::refuse(store, about, refusal.into()))
 }

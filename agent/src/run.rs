@@ -104,6 +104,7 @@ pub enum Work {
 /// Opens a session, does the work, closes the session, and shuts the network part down.
 pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> {
     let session = Arc::new(open(plan, stop).await?);
+    incoming::look(&session);
     let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
     let result = do_work(&session, work).await;
     watch.abort();

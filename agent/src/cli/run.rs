@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{AgentArgs, OpenArgs, agent_key, clock, open, show, workstation};
 use crate::error::{Failing, Problem, exit};
+use crate::incoming;
 use crate::monitor::{Monitor, Terminal};
 use crate::run::{Plan, ROUND, Report, Work};
 use crate::secrets::{self, Secret};
@@ -113,17 +114,26 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
         if once || report.stopped.is_some() {
             return Ok(report.code());
         }
-        let mut signal = stop.signal();
-        let stopped = runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(ROUND) => false,
-                () = signal.raised() => true,
+        let look =
+            || incoming::between_rounds(&store, &args.open.at.store, args.mandate.as_deref(), clock().stamp().wall);
+        runtime.block_on(pause(&stop, look))?;
+    }
+}
+
+/// From the end of a round to the beginning of the next.
+async fn pause(stop: &Stop, look: impl Fn() -> Result<(), Problem>) -> Result<(), Problem> {
+    let mut signal = stop.signal();
+    let next = tokio::time::Instant::now() + ROUND;
+    while tokio::time::Instant::now() < next {
+        tokio::select! {
+            () = tokio::time::sleep(incoming::LOOK) => look()?,
+            () = signal.raised() => {
+                let reason = stop.reason().unwrap_or_default();
+                return Err(Problem::new(exit::STOPPED, format!("ended between two rounds: {reason}")));
             }
-        });
-        if stopped {
-            return Ok(exit::STOPPED);
         }
     }
+    Ok(())
 }
 
 /// Ctrl-C and SIGTERM end the run in order; a second one ends it at once (the store is sound at
