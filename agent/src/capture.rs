@@ -12,11 +12,12 @@ use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass};
 
 use crate::error::{Failing, Problem};
-use crate::fetch::{Exchange, Missed, Wanted, fetch};
+use crate::fetch::{Exchange, Missed, fetch};
 use crate::originals::Originals;
 use crate::record::{Capture, Part, one_line, seal};
 use crate::rows::ExhibitRow;
 use crate::session::Session;
+use crate::wanted::Wanted;
 
 /// How deep stylesheets may import each other.
 const IMPORT_DEPTH: u8 = 3;
@@ -253,16 +254,19 @@ async fn requisites(
     page: &Page,
 ) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut queue: Vec<(Requisite, u8)> = page.requisites.iter().cloned().map(|r| (r, 0)).collect();
+    // Each with its depth of imports and the document that asks for it: the page or a stylesheet.
+    let own = &page_exchange.url;
+    let mut queue: Vec<(Requisite, u8, TargetUrl)> =
+        page.requisites.iter().cloned().map(|requisite| (requisite, 0, own.clone())).collect();
     let most = usize::from(session.workstation.fetch.requisites);
     let mut asked = std::collections::HashSet::new();
     let mut next = 0;
     while next < queue.len() {
-        let wave: Vec<(Requisite, u8)> =
-            queue[next..].iter().filter(|(r, _)| asked.insert(r.url.clone())).cloned().collect();
+        let wave: Vec<(Requisite, u8, TargetUrl)> =
+            queue[next..].iter().filter(|(r, ..)| asked.insert(r.url.clone())).cloned().collect();
         next = queue.len();
         let mut running = Vec::new();
-        for (requisite, depth) in wave {
+        for (requisite, depth, from) in wave {
             if let Some(elsewhere) = originals.requisite(&requisite.url) {
                 gathered.facts.push((
                     "requisite-in-session".into(),
@@ -288,8 +292,8 @@ async fn requisites(
                 url: requisite.url.clone(),
                 element: element(requisite.class),
                 depth: 0,
-                via: Via::Requisite { from_secure: page_exchange.url.is_secure() },
-                referer: Some(page_exchange.url.clone()),
+                via: Via::Requisite { from_secure: own.is_secure() },
+                referer: Some(from),
                 crossed: false,
             };
             running.push((
@@ -306,7 +310,8 @@ async fn requisites(
                 Ok(Ok(exchange)) => {
                     if requisite.class == RequisiteClass::Stylesheet && depth < IMPORT_DEPTH {
                         let sheet = vigie_parse::stylesheet(&document(&exchange));
-                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1)));
+                        let from = exchange.url.clone();
+                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1, from.clone())));
                     }
                     gathered.take(exchange, &requisite);
                 }
@@ -340,8 +345,8 @@ impl Gathered {
                     "{} {} sha256:{} {} bytes{}",
                     class(requisite.class),
                     one_line(&requisite.url),
-                    data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256),
-                    exchange.finished.body_bytes,
+                    data_encoding::HEXLOWER.encode(&exchange.payload_sha256),
+                    exchange.payload_bytes,
                     exchange
                         .finished
                         .incomplete

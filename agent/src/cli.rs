@@ -1,13 +1,20 @@
 //! The command line: a file per group of commands.
 
+mod backup;
+mod corroborate;
+mod custody;
 mod exhibit;
 mod init;
 mod log;
 mod mandate;
+mod passphrase;
 mod profile;
+mod retention;
+mod review;
 mod run;
 mod show;
 mod status;
+mod store;
 mod verify;
 
 use std::os::fd::RawFd;
@@ -16,6 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use secrecy::SecretString;
 use vigie_store::clock::Clock;
 use vigie_store::{Store, StoreError, WorkstationKey};
 
@@ -31,6 +39,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// Longest purpose, in bytes.
+const PURPOSE_BYTES: usize = 1000;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -58,11 +69,18 @@ enum Command {
     Unlock(init::Unlock),
     /// Forget the store's key.
     Lock(init::Lock),
+    /// Give the store's key a new passphrase.
+    Passphrase(passphrase::PassphraseArgs),
+    /// In an emergency: destroy the keys of the store and its profiles.
+    Wipe(passphrase::WipeArgs),
     /// Check, add, list, show and revoke mandates.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie mandate check mandate.toml --allowed-signers allowed_signers"
+    )]
     Mandate(mandate::MandateCommand),
     /// Make and list profiles (pseudonyms), import their sessions.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  vigie profile list --store store")]
     Profile(profile::ProfileCommand),
     /// Capture one address.
     Capture(run::CaptureArgs),
@@ -73,20 +91,39 @@ enum Command {
     /// List exhibits.
     Exhibits(exhibit::ExhibitsArgs),
     /// Take out one exhibit.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
+    )]
     Exhibit(exhibit::ExhibitCommand),
+    /// The life of one exhibit: who captured, read, exported it, when and why.
+    Custody(custody::CustodyArgs),
+    /// Compare two captures of the same target that were made apart.
+    Corroborate(Box<corroborate::CorroborateArgs>),
     /// Show the log.
     Log(log::LogArgs),
     /// Print the signed head of the log.
     Checkpoint(log::CheckpointArgs),
+    /// How long evidence is kept, and its end.
+    #[command(subcommand, after_help = "Example:\n  vigie retention list --store store")]
+    Retention(retention::RetentionCommand),
+    /// Copy the whole store to another medium.
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup.
+    Restore(backup::RestoreArgs),
+    /// Look at the store's own parts, rebuild its catalogue.
+    #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
+    Store(store::StoreCommand),
     /// Check that everything is there, unaltered and signed.
     Verify(verify::VerifyArgs),
     /// Print shell completions.
+    #[command(after_help = "Example:\n  vigie completions bash > /etc/bash_completion.d/vigie")]
     Completions {
         /// Shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page (roff).
+    #[command(after_help = "Example:\n  vigie man > /usr/local/share/man/man1/vigie.1")]
     Man,
 }
 
@@ -127,10 +164,15 @@ pub struct AgentArgs {
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    for line in crate::protect::process() {
+        show::warning(&line);
+    }
     let result = match cli.command {
         Command::Init(args) => init::init(args),
         Command::Unlock(args) => init::unlock(args),
         Command::Lock(args) => init::lock(args),
+        Command::Passphrase(args) => passphrase::passphrase(args),
+        Command::Wipe(args) => passphrase::wipe(args),
         Command::Mandate(command) => mandate::mandate(command),
         Command::Profile(command) => profile::profile(command),
         Command::Capture(args) => run::capture(args),
@@ -138,12 +180,19 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Custody(args) => custody::custody(args),
+        Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => log::checkpoint(args),
+        Command::Retention(command) => retention::retention(command),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore(args),
+        Command::Store(command) => store::store(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut std::io::stdout());
-            Ok(exit::OK)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vigie", &mut script);
+            show::bytes(&script).map(|()| exit::OK)
         }
         Command::Man => man(),
     };
@@ -158,8 +207,22 @@ pub fn main() -> ExitCode {
 
 fn man() -> Result<u8, Problem> {
     use crate::error::Failing;
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).failing("writing the manual page")?;
-    Ok(exit::OK)
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page).failing("writing the manual page")?;
+    show::bytes(&page).map(|()| exit::OK)
+}
+
+/// Why somebody acts: one line that stands in the log, in exhibits and on terminals.
+pub(crate) fn purpose(text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::input("this needs a purpose: say why with --purpose TEXT"));
+    }
+    if text.contains(char::is_control) || text.len() > PURPOSE_BYTES {
+        return Err(Problem::input(format!(
+            "the purpose must be one line of at most {PURPOSE_BYTES} bytes without control characters: say it otherwise"
+        )));
+    }
+    Ok(())
 }
 
 /// The machine's clock.
@@ -182,7 +245,17 @@ pub(crate) fn key(args: &OpenArgs) -> Result<WorkstationKey, Problem> {
         )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.passphrase_fd, false)?;
-    Ok(vigie_store::unlock_key(&args.at.store, &passphrase)?)
+    unlock(&args.at.store, &passphrase)
+}
+
+/// The store's key for a passphrase. A wrong one leaves a note for the log.
+pub(crate) fn unlock(store: &Path, passphrase: &SecretString) -> Result<WorkstationKey, Problem> {
+    vigie_store::unlock_key(store, passphrase).map_err(|error| {
+        if matches!(error, StoreError::WrongPassphrase) {
+            crate::locked::note(store, clock().stamp().wall, "a wrong passphrase was given");
+        }
+        error.into()
+    })
 }
 
 /// Opens the store for writing; takes in what waits in `incoming/`.
@@ -194,6 +267,7 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 /// Opens the store with a key at hand.
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
     let store = Arc::new(Store::open(folder, key, clock(), &show::Events)?);
+    crate::locked::take(&store)?;
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {
         list?;
@@ -223,7 +297,15 @@ impl From<StoreError> for Problem {
             StoreError::WrongPassphrase => exit::LOCKED,
             StoreError::Locked { .. } => exit::FAILED,
             error if error.is_damage() => exit::UNSOUND,
-            StoreError::ClockBehind { .. } => exit::REFUSED,
+            StoreError::ClockBehind { .. } | StoreError::NotARecipient { .. } => exit::REFUSED,
+            StoreError::NotAStore { .. }
+            | StoreError::Exists { .. }
+            | StoreError::Invalid { .. }
+            | StoreError::NoSuchEntry { .. }
+            | StoreError::NoSuchExhibit { .. }
+            | StoreError::Erased { .. }
+            | StoreError::ProfileExists
+            | StoreError::NoSuchProfile => exit::INPUT,
             _ => exit::FAILED,
         };
         Problem::new(code, error.to_string())

@@ -10,10 +10,10 @@ use vigie_store::StateOp;
 
 use crate::capture::{Outcome, capture};
 use crate::error::Problem;
-use crate::fetch::Wanted;
 use crate::frontier::{Frontier, Item};
 use crate::originals::Originals;
 use crate::session::{Session, held};
+use crate::wanted::Wanted;
 
 /// How a target ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

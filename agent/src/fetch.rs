@@ -1,46 +1,28 @@
 //! One exchange, from permission to recorded bytes. The only caller of *net*: it takes an
 //! [`Authorization`] and nothing else can make a request leave.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use vigie_config::authorize::{Action, Ask, Authorization, Element, MediaPolicy, Via};
+use vigie_config::authorize::{Authorization, Element, MediaPolicy};
 use vigie_config::headers::From;
 use vigie_config::refusal::Refusal;
 use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
-use vigie_store::StoreError;
 use vigie_store::spool::{Spool, SpoolReader};
-use vigie_warc::Payload;
 use vigie_wire::limits::PARSE_BODY_BYTES;
 use vigie_wire::net::{
     CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
 };
 
 use crate::session::Session;
+use crate::wanted::Wanted;
 
 /// Wire bytes of one response kept in memory; more goes to an encrypted spool file.
 const MEMORY_BYTES: usize = 1024 * 1024;
-
-/// What is wanted: not a permission, only the question.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Absolute URL.
-    pub url: String,
-    /// What kind of element it is for.
-    pub element: Element,
-    /// Links between the entry point and this page.
-    pub depth: u32,
-    /// How we came to ask.
-    pub via: Via,
-    /// URL of the page that led here, for the `Referer` field.
-    pub referer: Option<TargetUrl>,
-    /// A redirect on the way here led through another origin.
-    pub crossed: bool,
-}
 
 /// A recorded exchange.
 pub struct Exchange {
@@ -68,6 +50,11 @@ pub struct Exchange {
     pub body: Vec<u8>,
     /// Cookies that went out with it.
     pub cookies_sent: usize,
+    /// SHA-256 of the payload (ISO 28500 §6.3.2): the body without transfer coding, found in the
+    /// recorded bytes by the rule that also checks them, whatever hyper made of them.
+    pub payload_sha256: [u8; 32],
+    /// Its length in bytes.
+    pub payload_bytes: u64,
 }
 
 impl Exchange {
@@ -111,7 +98,11 @@ pub async fn fetch(session: &Session, wanted: &Wanted) -> Result<Exchange, Misse
         let begun = Instant::now();
         let failure = match exchange(session, authorization, wanted).await {
             Ok(exchange) => return Ok(exchange),
-            Err(failure) if failure.kind == FailureKind::Cancelled => return Err(Missed::Stopped),
+            Err(failure) if failure.kind == FailureKind::Cancelled => {
+                // Nothing to say when the run is ending already: the first reason stays.
+                session.stop.raise(failure.detail);
+                return Err(Missed::Stopped);
+            }
             Err(failure) => failure,
         };
         let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -199,7 +190,6 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
     let started = session.now();
     let target = authorization.target_name().to_owned();
     let element = authorization.element();
-    session.usage_request();
     let mut events = session.net.exchange(request);
     let mut spool =
         if keep { Some(Spool::create(session.store.spool_dir(), MEMORY_BYTES).map_err(disk)?) } else { None };
@@ -224,6 +214,7 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
             Event::Wire(bytes) => {
                 session.usage_bytes(bytes.len() as u64);
                 session.wire_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                recorded.payload(&bytes);
                 if let Some(spool) = spool.as_mut() {
                     spool.write_all(&bytes).map_err(disk)?;
                 }
@@ -232,13 +223,7 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                 let room = PARSE_BODY_BYTES.saturating_sub(recorded.body.len());
                 recorded.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
-            Event::Finished(mut finished) => {
-                let cut = finished.incomplete.is_some() && recorded.head.is_some();
-                let wire = match spool {
-                    Some(spool) if cut => Some(settle(session, spool, &mut finished).map_err(disk)?),
-                    Some(spool) => Some(spool.finish().map_err(disk)?),
-                    None => None,
-                };
+            Event::Finished(finished) => {
                 return Ok(Exchange {
                     url,
                     target,
@@ -246,12 +231,14 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                     media,
                     started,
                     request: recorded.request,
-                    wire,
+                    wire: spool.map(Spool::finish).transpose().map_err(disk)?,
                     head: recorded.head,
                     finished,
                     connection: recorded.connection,
                     body: recorded.body,
                     cookies_sent,
+                    payload_sha256: recorded.sha256.finalize().into(),
+                    payload_bytes: recorded.payload_bytes,
                 });
             }
             Event::Failed(failure) => return Err(failure),
@@ -265,29 +252,20 @@ struct Recorded {
     request: Bytes,
     head: Option<ResponseHead>,
     body: Vec<u8>,
+    payload: vigie_warc::Payload,
+    sha256: Sha256,
+    payload_bytes: u64,
 }
 
-/// A limit ends an exchange with bytes on record that *net* had not yet read as body: the account
-/// of a body that was cut is taken from the record itself, so that whoever checks it agrees.
-fn settle(session: &Session, spool: Spool, finished: &mut Finished) -> Result<SpoolReader, StoreError> {
-    let mut recorded = spool.finish()?;
-    let mut copy = Spool::create(session.store.spool_dir(), MEMORY_BYTES)?;
-    let (mut payload, mut hash, mut length) = (Payload::default(), Sha256::new(), 0);
-    let mut buffer = vec![0; 64 * 1024];
-    let fault = |source| StoreError::Io { trying: "reading back spooled bytes".into(), source };
-    loop {
-        let read = recorded.read(&mut buffer).map_err(fault)?;
-        if read == 0 {
-            break;
-        }
-        payload.feed(&buffer[..read], &mut |bytes| {
-            hash.update(bytes);
-            length += bytes.len() as u64;
+impl Recorded {
+    /// Hashes what of the wire's bytes is payload.
+    fn payload(&mut self, wire: &[u8]) {
+        let Self { payload, sha256, payload_bytes, .. } = self;
+        payload.feed(wire, &mut |piece| {
+            sha256.update(piece);
+            *payload_bytes += piece.len() as u64;
         });
-        copy.write_all(&buffer[..read]).map_err(fault)?;
     }
-    (finished.body_bytes, finished.body_sha256) = (length, hash.finalize().into());
-    copy.finish()
 }
 
 /// Isolation: nothing about the mandate can be computed from the key without the session secret.
@@ -298,15 +276,13 @@ fn circuit(session: &Session, target: &str) -> CircuitKey {
     CircuitKey(hash.finalize().into())
 }
 
+/// The workstation's own disk: no fault of the far side, so the run ends and the page stays to be
+/// visited.
 fn disk(error: impl std::fmt::Display) -> Failure {
-    Failure { kind: FailureKind::Other, detail: format!("spooling the response: {error}") }
+    let detail = format!("spooling a response: {error}: see to the disk, then run again");
+    Failure { kind: FailureKind::Cancelled, detail }
 }
 
 fn out_of_scope(detail: &str) -> Failure {
     Failure { kind: FailureKind::OutOfScope, detail: detail.into() }
-}
-
-/// The question as `config` takes it.
-pub fn ask(wanted: &Wanted) -> Ask<'_> {
-    Ask { url: &wanted.url, action: Action::Observe, element: wanted.element, depth: wanted.depth, via: wanted.via }
 }

@@ -17,8 +17,6 @@ use crate::session::Session;
 const FOLDER: &str = "incoming";
 /// What the bytes are sealed as.
 const LABEL: &str = "incoming";
-/// How often a run looks.
-pub const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Serialize, Deserialize)]
 struct Letter {
@@ -73,7 +71,7 @@ pub fn take(
 /// Watches for lists while a session runs.
 pub(crate) async fn watch(session: Arc<Session>) {
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         look(&session);
     }
 }
@@ -98,23 +96,4 @@ pub(crate) fn look(session: &Session) {
             Err(problem) => session.stop.raise(problem.line),
         }
     }
-}
-
-/// Between two rounds there is no session: takes what waits, and says when it ends the work under
-/// this mandate (or the only one).
-pub fn between_rounds(
-    store: &vigie_store::Store,
-    folder: &Path,
-    mandate: Option<&str>,
-    now: jiff::Timestamp,
-) -> Result<(), Problem> {
-    if waiting(folder).is_empty() {
-        return Ok(());
-    }
-    for list in take(store, folder, store.key(), now) {
-        list?;
-    }
-    let mandate = mandates::open(store, mandate, now)?;
-    let about = mandates::about_mandate(mandate.id());
-    mandates::revocations(store)?.check(&mandate, now).map_err(|refusal| mandates::refuse(store, about, refusal.into()))
 }

@@ -8,7 +8,7 @@ use crate::error::Problem;
 
 /// Area of the run state that holds the jar.
 const AREA: &str = "jar";
-/// Longest cookie kept, name, value and attributes, in bytes (RFC 6265 §6.1 asks for 4,096; a
+/// Longest cookie taken, name, value and attributes, in bytes (RFC 6265 §6.1 asks for 4,096; a
 /// sealed value may hold that much in all).
 const COOKIE_BYTES: usize = 3800;
 /// Most cookies kept for one (case, profile) (RFC 6265 §6.1 asks for 3,000).
@@ -75,11 +75,15 @@ impl Jar {
             if domain != host {
                 continue;
             }
-            let name = format!("{domain}|{}|{}", String::from(&cookie.path), cookie.name());
-            if cookie.is_expired() {
-                operations.push(StateOp::remove(key, AREA, &name));
-            } else if let Ok(value) = serde_json::to_vec(cookie) {
-                operations.push(StateOp::put(key, AREA, &name, value));
+            let operation = if cookie.is_expired() {
+                StateOp::remove(key, AREA, &place(cookie))
+            } else {
+                StateOp::put(key, AREA, &place(cookie), serde_json::to_vec(cookie).unwrap_or_default())
+            };
+            // What is too long to be kept (its JSON grows with escapes) lives as long as the session:
+            // a site must not be able to stop a run by a cookie.
+            if operation.fits() {
+                operations.push(operation);
             }
         }
         operations
@@ -147,4 +151,14 @@ fn foreign(field: &str, url: &Url) -> bool {
                 && !value.trim().trim_start_matches('.').eq_ignore_ascii_case(url.host_str().unwrap_or_default())
         })
     })
+}
+/// Name of a cookie's place: a digest, since domain, path and name may hold any separator.
+fn place(cookie: &cookie_store::Cookie<'_>) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for part in [String::from(&cookie.domain), String::from(&cookie.path), cookie.name().to_owned()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize())
 }

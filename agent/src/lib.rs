@@ -1,24 +1,34 @@
 //! Vigie's recorder: drives the capture of what a mandate permits, seals it, and shows what the
 //! store holds. It opens no socket; *net* does, and only for an authorization.
 
+mod act;
 mod agentkey;
+mod audit;
+mod bootstrap;
 mod capture;
 pub mod cli;
 mod clock;
+mod corroborate;
 mod crawl;
 mod error;
 mod fetch;
 mod frontier;
+mod identities;
 mod incoming;
 mod jar;
+mod locked;
 mod mandates;
 mod monitor;
 mod originals;
+mod outside;
+mod protect;
 mod record;
+mod retention;
 mod rows;
 mod run;
 mod secrets;
 mod session;
 mod stop;
 mod usage;
+mod wanted;
 mod workstation;

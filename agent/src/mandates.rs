@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 use serde_json::json;
-use vigie_config::Sha256Digest;
 use vigie_config::mandate::{Mandate, SignedMandate, same_recipients};
 use vigie_config::revocation::{Revocations, SignedRevocation};
 use vigie_config::signers::AllowedSigners;
 use vigie_store::{Commitment, Draft, Kind, Private, Receipt, Recipient, Store};
 
+use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem};
-use crate::rows::{MandateRow, RefusalRow, RevocationRow};
+use crate::rows::{MandateRow, RevocationRow};
 
 /// The allowed signers that were fixed when the workstation was set up.
 pub fn signers(store: &Store) -> Result<AllowedSigners, Problem> {
@@ -46,42 +46,25 @@ pub fn open(store: &Store, id: Option<&str>, now: Timestamp) -> Result<Mandate, 
         .map_err(Problem::from)
 }
 
-/// Logs that something was refused outside of a session. `about` is what the entry commits to.
-pub fn refuse(store: &Store, about: Commitment, problem: Problem) -> Problem {
-    let row = RefusalRow {
-        code: problem.refusal.unwrap_or("refused").to_owned(),
-        line: problem.line.clone(),
-        target: String::new(),
-        count: 1,
-    };
-    let draft = Draft {
-        kind: Kind::Refusal,
-        mandate: None,
-        session: None,
-        exhibit: None,
-        commitments: vec![about],
-        private: None,
-        row: serde_json::to_vec(&row).unwrap_or_default(),
-        url_row: None,
-        state: Vec::new(),
-    };
-    match store.append(draft) {
-        Ok(_) => problem,
-        Err(error) => Problem {
-            refusal: problem.refusal,
-            ..Problem::new(problem.code, format!("{}; and it could not be logged: {error}", problem.line))
-        },
+/// A mandate to be read, whatever its dates.
+pub fn read(store: &Store, id: &str) -> Result<Mandate, Problem> {
+    let row = find(store, Some(id))?;
+    SignedMandate::new(row.document.into_bytes(), row.signature.into_bytes())
+        .verify_at_any_time(&signers(store)?)
+        .map_err(|e| Problem::unsound(e.to_string()))
+}
+
+/// The newest mandate that lets this agent act; else the newest, whose refusal says why.
+pub fn acting(store: &Store, agent: &AgentKey, now: Timestamp) -> Result<Mandate, Problem> {
+    let mut newest = None;
+    for (_, row) in all(store)?.into_iter().rev() {
+        let mandate = read(store, &row.id)?;
+        if vigie_config::authorize::agent(&mandate, agent.public(), now).is_ok() {
+            return Ok(mandate);
+        }
+        newest = newest.or(Some(mandate));
     }
-}
-
-/// A mandate, as what an entry commits to.
-pub fn about_mandate(id: &str) -> Commitment {
-    Commitment { name: "mandate-id", value: id.as_bytes().to_vec() }
-}
-
-/// A document that did not count, as what an entry commits to.
-pub fn about_document(document: &[u8]) -> Commitment {
-    Commitment { name: "document-sha256", value: Sha256Digest::of(document).0.to_vec() }
+    newest.ok_or_else(|| Problem::input("this store holds no mandate, so nobody may act: vigie mandate add FILE"))
 }
 
 /// The row of a mandate.

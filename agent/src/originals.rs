@@ -1,5 +1,5 @@
-//! Which payloads a case already holds, so that a second copy becomes a revisit record that
-//! names the exhibit. Kept under the profile's key: digests of pages are page content.
+//! Which payloads a profile recorded in this case before, so that a second copy becomes a revisit
+//! record that names the exhibit. Kept under the profile's key: digests of pages are page content.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -105,9 +105,9 @@ fn worthwhile(exchange: &Exchange) -> bool {
     exchange.media == MediaPolicy::Capture
         && exchange.finished.incomplete.is_none()
         && exchange.status() == 200
-        && exchange.finished.body_bytes >= SHORTEST_BYTES
+        && exchange.payload_bytes >= SHORTEST_BYTES
 }
 
 fn digest(exchange: &Exchange) -> String {
-    data_encoding::HEXLOWER.encode(&exchange.finished.body_sha256)
+    data_encoding::HEXLOWER.encode(&exchange.payload_sha256)
 }

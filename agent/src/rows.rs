@@ -157,3 +157,81 @@ pub struct ProfileSessionRow {
     /// Who acted.
     pub act: SignedAct,
 }
+
+/// Form of a read: a copy as it lies in the store left.
+pub const SEALED_COPY: &str = "sealed copy";
+/// Form of a read: a file in clear left.
+pub const OPENED_FILE: &str = "opened into a file";
+/// Form of a read: nothing left but what was shown.
+pub const OPENED_MEMORY: &str = "opened in memory";
+
+/// Form of an export: a copy of the whole store.
+pub const BACKUP: &str = "backup";
+
+/// `export`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportRow {
+    /// `backup`.
+    pub form: String,
+    /// What the medium is called.
+    pub label: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// `corroboration`: an exhibit compared with another capture of the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CorroborationRow {
+    /// Exhibits of this store that were compared.
+    pub exhibits: Vec<u64>,
+    /// Origin of the log that the other exhibit is in.
+    pub origin: String,
+    /// Its number there.
+    pub other: u64,
+    /// Leaf of its entry there, hex.
+    pub leaf_sha256: String,
+    /// `agree`, `agree in part`, `differ`, `not comparable`.
+    pub verdict: String,
+    /// Addresses in both.
+    pub compared: u64,
+    /// Those with the same status and payload.
+    pub agreeing: u64,
+    /// Those whose certificates differ.
+    pub other_certificates: u64,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
+/// A retention paper; `hold`, and within `erasure`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PaperRow {
+    /// Its id.
+    pub id: String,
+    /// Case id.
+    pub case: String,
+    /// The signed TOML, as given.
+    pub document: String,
+    /// The SSH signatures, armoured.
+    pub signatures: Vec<String>,
+    /// Who took it in; not within `erasure`, which has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<SignedAct>,
+}
+
+/// `erasure`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErasureRow {
+    /// `certificate` or `erased`.
+    pub form: String,
+    /// Id of the certificate, or of the mandate whose evidence was erased.
+    pub id: String,
+    /// Case id.
+    pub case: String,
+    /// Exhibits that were erased.
+    pub exhibits: Vec<u64>,
+    /// The certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<PaperRow>,
+    /// Who acted.
+    pub act: SignedAct,
+}

@@ -3,34 +3,39 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use vigie_config::authorize::{Element, Powers, Via};
+use vigie_config::authorize::{Element, Powers, Usage, Via};
 use vigie_config::headers::HeaderSet;
 use vigie_config::mandate::Mandate;
 use vigie_config::profile::Profile;
-use vigie_net::{Net, NetConfig};
+use vigie_config::refusal::Refusal;
+use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
-use vigie_store::{Kind, Store};
+use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
 
+use crate::act;
 use crate::agentkey::AgentKey;
+use crate::bootstrap::{NotUp, bring_up};
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
 use crate::error::{Failing, Problem, exit};
-use crate::fetch::Wanted;
 use crate::incoming;
 use crate::jar::Jar;
 use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
-use crate::rows::{ProfileRow, SignedAct};
+use crate::outside::{self, Outside};
+use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
 use crate::usage::Meter;
+use crate::wanted::Wanted;
 use crate::workstation::Workstation;
 
 /// What a run needs, given by the command line.
@@ -48,7 +53,7 @@ pub struct Plan {
     /// Opens the profile.
     pub profile_passphrase: SecretString,
     /// Signs who acted.
-    pub agent: AgentKey,
+    pub agent: Arc<AgentKey>,
     /// Why the agent looks.
     pub purpose: String,
     /// Clock.
@@ -103,7 +108,7 @@ pub enum Work {
 
 /// Opens a session, does the work, closes the session, and shuts the network part down.
 pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> {
-    let session = Arc::new(open(plan, stop).await?);
+    let session = Arc::new(open(plan, &work, stop).await?);
     incoming::look(&session);
     let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
     let result = do_work(&session, work).await;
@@ -173,14 +178,22 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
     }
 }
 
+/// The question for an address that the agent gave.
+fn address(url: &str) -> Wanted {
+    Wanted { url: url.to_owned(), element: Element::Page, depth: 0, via: Via::Entry, referer: None, crossed: false }
+}
+
 /// Checks everything that can be checked before Tor is started, then starts it, and logs who
 /// begins what, signed by the agent.
-async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
+async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let now = plan.clock.stamp().wall;
+    for list in incoming::take(&plan.store, &plan.folder, plan.store.key(), now) {
+        list?;
+    }
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
-        Err(problem) => return Err(mandates::refuse(&plan.store, mandates::about_mandate(&row.id), problem)),
+        Err(problem) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), problem)),
     };
     let recipients = mandates::recipients(&mandate, now)?;
     let revocations = mandates::revocations(&plan.store)?;
@@ -192,16 +205,25 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         plan.monitor
             .line("the profile's header set is past its date: a site may tell this browser from others; refresh it");
     }
-    let powers = match Powers::bind(mandate, &profile, plan.agent.public(), now)
-        .and_then(|powers| powers.check(&revocations, now).map(|()| powers))
-    {
+    let bound = Powers::bind(mandate, &profile, plan.agent.public(), now)
+        .and_then(|powers| powers.check(&revocations, now).map(|()| powers));
+    let powers = match bound {
         Ok(powers) => powers,
-        Err(refusal) => return Err(mandates::refuse(&plan.store, mandates::about_mandate(&row.id), refusal.into())),
+        Err(refusal) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), refusal.into())),
     };
+    if let Work::Address(url) = work
+        && let Err(refusal) = powers.authorize(&address(url).ask(), &revocations, &Usage::default(), now)
+    {
+        // Before Tor is started: nobody waits for a no.
+        return Err(refuse_address(&plan, &powers, &recipients, url, &refusal));
+    }
     let profile_key = plan
         .store
         .unlock_profile(powers.mandate().case(), profile.name(), &plan.profile_passphrase)
-        .map_err(Problem::from)?;
+        .map_err(|error| match error {
+            StoreError::WrongPassphrase => Problem::locked("the passphrase does not open the profile; try again"),
+            other => Problem::from(other),
+        })?;
     let state_dir = plan.folder.join("tor");
     let net = Net::start(NetConfig {
         tor: plan.workstation.tor.clone(),
@@ -209,23 +231,30 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         cache_dir: state_dir.join("cache"),
         tls_extra_roots: plan.workstation.extra_roots.clone(),
     })
-    .failing("starting Tor")?;
-    let monitor = Arc::clone(&plan.monitor);
-    let mut signal = stop.signal();
-    tokio::select! {
-        ready = net.bootstrap(move |state| monitor.tor(if state.ready { 1.0 } else { state.fraction }, &state.summary)) => {
-            if let Err(failure) = ready {
-                net.shutdown().await;
-                let problem = Problem::other(format!("Tor is not ready: {}: check the clock and the network, then try again", failure.detail));
-                log_not_ready(&plan, &powers, &recipients, &failure);
-                return Err(problem);
-            }
-        }
-        () = signal.raised() => {
+    .map_err(|error| match error {
+        NetError::Config(_) | NetError::TrustAnchor(_) => Problem::input(format!("starting Tor: {error}")),
+        _ => Problem::other(format!("starting Tor: {error}")),
+    })?;
+    let begun = Instant::now();
+    let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
+    match bring_up(&net, &plan.monitor, limit, &stop).await {
+        Ok(()) => {}
+        Err(NotUp::Failed(failure)) => {
             net.shutdown().await;
+            plan.monitor.finish();
+            let problem = Problem::other(format!(
+                "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
+                failure.detail
+            ));
+            return Err(log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed(), problem));
+        }
+        Err(NotUp::Stopped) => {
+            net.shutdown().await;
+            plan.monitor.finish();
             return Err(Problem::new(exit::STOPPED, "stopped before Tor was ready"));
         }
     }
+    let account_key = plan.store.mandate_key(&powers.mandate().digest().0);
     let concurrency = powers.limits().concurrency().max(1) as usize;
     let mut id = [0u8; 16];
     let mut secret = [0u8; 32];
@@ -235,7 +264,8 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
         id,
         secret,
         jar: Mutex::new(Jar::open(&plan.store.state(&profile_key, "jar"))?),
-        meter: Mutex::new(Meter::open(&plan.store.state(&profile_key, "usage"))?),
+        meter: Mutex::new(Meter::open(&plan.store.state(&account_key, "usage"))?),
+        account_key,
         facts: net.facts(),
         net,
         software: software(&plan.workstation),
@@ -268,56 +298,62 @@ async fn open(plan: Plan, stop: Stop) -> Result<Session, Problem> {
 
 /// The statement that the agent signs: who begins what, with which software, on which network.
 fn statement(session: &Session) -> String {
-    let mandate = session.powers.mandate();
-    [
-        "vigie session-open".to_owned(),
-        format!("session {}", data_encoding::HEXLOWER.encode(&session.id)),
-        format!("time {}", session.now()),
-        format!("origin {}", session.store.origin()),
-        format!("mandate {} sha256:{}", mandate.id(), data_encoding::HEXLOWER.encode(&mandate.digest().0)),
-        format!("case {}", mandate.case()),
-        format!("agent {}", session.powers.agent_code()),
-        format!("profile {}", session.profile.name()),
-        format!("purpose {}", crate::record::one_line(&session.purpose)),
-        format!("software {} sha256:{}", session.software.version, session.software.binary_sha256),
-        format!("configuration sha256:{}", session.software.config_sha256),
-        format!("authorities sha256:{}", session.facts.authorities_sha256),
-        format!("tls-roots sha256:{}", session.facts.tls_roots_sha256),
-        String::new(),
-    ]
-    .join("\n")
+    let software = &session.software;
+    let own = [
+        ("session", data_encoding::HEXLOWER.encode(&session.id)),
+        ("profile", session.profile.name().to_owned()),
+        ("software", format!("{} sha256:{}", software.version, software.binary_sha256)),
+        ("configuration", format!("sha256:{}", software.config_sha256)),
+        ("authorities", format!("sha256:{}", session.facts.authorities_sha256)),
+        ("tls-roots", format!("sha256:{}", session.facts.tls_roots_sha256)),
+    ];
+    let (mandate, agent) = (session.powers.mandate(), session.powers.agent_code());
+    let purpose = &session.purpose;
+    act::statement(Kind::SessionOpen, session.now(), session.store.origin(), mandate, agent, purpose, &own)
 }
 
+/// An address that the agent gave and the mandate does not permit.
+fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &str, refusal: &Refusal) -> Problem {
+    let row =
+        RefusalRow { code: refusal.code().to_owned(), line: refusal.to_string(), target: String::new(), count: 1 };
+    let outside = Outside {
+        kind: Kind::Refusal,
+        mandate: Some(powers.mandate()),
+        recipients,
+        commitment: Commitment { name: "url", value: url.as_bytes().to_vec() },
+        row: serde_json::to_vec(&row),
+        private: json!({"context": "address", "agent": powers.agent_code(), "purpose": plan.purpose,
+            "refused": [{"url": url, "code": refusal.code(), "reason": refusal.to_string()}]}),
+    };
+    let problem = Problem::refused(format!("refused (address): {refusal}"));
+    outside.log(&plan.store, Problem { refusal: Some(refusal.code()), ..problem })
+}
+
+/// Tor did not come up.
 fn log_not_ready(
     plan: &Plan,
     powers: &Powers,
-    recipients: &[vigie_store::Recipient],
+    recipients: &[Recipient],
     failure: &vigie_wire::net::Failure,
-) {
-    let row = crate::rows::FailureRow {
+    waited: Duration,
+    problem: Problem,
+) -> Problem {
+    let row = FailureRow {
         target: String::new(),
         kind: crate::session::kind_name(failure),
         detail: failure.detail.clone(),
         attempt: 1,
-        elapsed_ms: 0,
+        elapsed_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
     };
-    let draft = vigie_store::Draft {
+    let outside = Outside {
         kind: Kind::Failure,
-        mandate: Some(powers.mandate().digest().0),
-        session: None,
-        exhibit: None,
-        commitments: Vec::new(),
-        private: Some(vigie_store::Private {
-            recipients: recipients.to_vec(),
-            json: serde_json::json!({"kind": row.kind, "detail": row.detail}).to_string().into_bytes(),
-        }),
-        row: serde_json::to_vec(&row).unwrap_or_default(),
-        url_row: None,
-        state: Vec::new(),
+        mandate: Some(powers.mandate()),
+        recipients,
+        commitment: Commitment { name: "mandate-id", value: powers.mandate().id().as_bytes().to_vec() },
+        private: json!({"kind": row.kind, "detail": row.detail}),
+        row: serde_json::to_vec(&row),
     };
-    if let Err(error) = plan.store.append(draft) {
-        plan.monitor.line(&format!("the failure could not be logged: {error}"));
-    }
+    outside.log(&plan.store, problem)
 }
 
 /// The profile of a case, by name or the only one.

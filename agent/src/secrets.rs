@@ -24,6 +24,12 @@ pub enum Secret {
     Profile,
     /// Opens the agent's SSH key file.
     Agent,
+    /// Opens a recipient's identity file.
+    Identity,
+    /// Will open the workstation key W.
+    NewStore,
+    /// Will open a profile's key P.
+    NewProfile,
 }
 
 impl Secret {
@@ -33,6 +39,9 @@ impl Secret {
             Self::Store => "vigie.store",
             Self::Profile => "vigie.profile",
             Self::Agent => "vigie.agent",
+            Self::Identity => "vigie.identity",
+            Self::NewStore => "vigie.store.new",
+            Self::NewProfile => "vigie.profile.new",
         }
     }
 
@@ -41,6 +50,9 @@ impl Secret {
             Self::Store => "store passphrase",
             Self::Profile => "profile passphrase",
             Self::Agent => "passphrase of the agent's SSH key",
+            Self::Identity => "passphrase of the identity file",
+            Self::NewStore => "new store passphrase",
+            Self::NewProfile => "new profile passphrase",
         }
     }
 
@@ -49,6 +61,8 @@ impl Secret {
             Self::Store => "--passphrase-fd",
             Self::Profile => "--profile-passphrase-fd",
             Self::Agent => "--agent-passphrase-fd",
+            Self::Identity => "--identity-passphrase-fd",
+            Self::NewStore | Self::NewProfile => "--new-passphrase-fd",
         }
     }
 }
@@ -90,7 +104,7 @@ fn prompt(text: &str, secret: Secret) -> Result<Zeroizing<String>, Problem> {
 
 fn from_fd(secret: Secret, fd: RawFd) -> Result<SecretString, Problem> {
     // `/proc/self/fd/N` opens the same file without taking ownership of a number that the
-    // caller chose, which would need `unsafe`; pipes and sockets of the parent work too.
+    // caller chose, which would need `unsafe`; pipes of the parent work too, sockets do not.
     let path = PathBuf::from(format!("/proc/self/fd/{fd}"));
     let file = std::fs::File::open(&path).map_err(|e| {
         Problem::input(format!(
@@ -149,6 +163,9 @@ pub mod ring {
     use super::*;
     use linux_keyutils::{KeyRing, KeyRingIdentifier};
 
+    /// The key, and the minutes without use after which it goes.
+    const HELD_BYTES: usize = 34;
+
     /// One name per store directory, so that two stores do not share a key.
     fn name(store: &Path) -> String {
         use sha2::Digest;
@@ -165,19 +182,28 @@ pub mod ring {
         })
     }
 
-    /// Keeps the store's key for `seconds`.
-    pub fn keep(store: &Path, key: &WorkstationKey, seconds: usize) -> Result<(), Problem> {
+    /// Keeps the store's key until it was not used for `minutes`.
+    pub fn keep(store: &Path, key: &WorkstationKey, minutes: u16) -> Result<(), Problem> {
         let fault = |e| Problem::other(format!("keeping the key in the kernel's key ring: {e:?}"));
-        let entry = user()?.add_key(&name(store), key.as_bytes()).map_err(fault)?;
-        entry.set_timeout(seconds).map_err(fault)
+        let mut held = Zeroizing::new([0u8; HELD_BYTES]);
+        held[..32].copy_from_slice(key.as_bytes());
+        held[32..].copy_from_slice(&minutes.to_be_bytes());
+        let entry = user()?.add_key(&name(store), &*held).map_err(fault)?;
+        entry.set_timeout(usize::from(minutes) * 60).map_err(fault)
     }
 
-    /// The key kept for this store, if there is one and its time has not run out.
+    /// The key kept for this store, if there is one and it was used lately; this is a use.
     pub fn find(store: &Path) -> Option<WorkstationKey> {
         let entry = user().ok()?.search(&name(store)).ok()?;
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        let read = entry.read(&mut *bytes).ok()?;
-        (read == 32).then(|| WorkstationKey::from_bytes(*bytes))
+        let mut held = Zeroizing::new([0u8; HELD_BYTES]);
+        if entry.read(&mut *held).ok()? != HELD_BYTES {
+            return None;
+        }
+        let (key, minutes) = held.split_first_chunk::<32>()?;
+        let minutes = u16::from_be_bytes(minutes.try_into().ok()?);
+        // A key whose time cannot be set anew still ends with its old one.
+        let _ = entry.set_timeout(usize::from(minutes) * 60);
+        Some(WorkstationKey::from_bytes(*key))
     }
 
     /// Forgets the key; true when there was one.

@@ -17,13 +17,14 @@ use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, ProfileKey, Receipt, Recipient, StateOp, Store, StoreError};
 use vigie_wire::net::{Failure, NetworkFacts};
 
+use crate::act;
 use crate::error::Problem;
-use crate::fetch::{Wanted, ask};
 use crate::jar::Jar;
 use crate::monitor::Monitor;
 use crate::rows::{FailureRow, RefusalRow, SessionEndRow, SessionRow, SignedAct};
 use crate::stop::{Stop, StopSignal};
 use crate::usage::Meter;
+use crate::wanted::Wanted;
 use crate::workstation::Workstation;
 
 /// Everything that a capture needs. Shared by the tasks of one run.
@@ -50,6 +51,8 @@ pub struct Session {
     pub profile: Profile,
     /// Its key.
     pub profile_key: ProfileKey,
+    /// Key of the mandate's account of requests and bytes.
+    pub account_key: ProfileKey,
     /// Its header set.
     pub headers: HeaderSet,
     /// Who can open what is recorded.
@@ -114,12 +117,18 @@ impl Session {
         !self.facts.public || self.facts.tls_extra_roots > 0
     }
 
-    /// Asks the mandate.
+    /// Asks the mandate; what it permits counts as a request of its account.
     pub fn authorize(&self, wanted: &Wanted) -> Result<Authorization, Refusal> {
         let now = self.now();
-        let usage = held(&self.meter).usage(now);
         let revocations = self.revocations.read().unwrap_or_else(PoisonError::into_inner);
-        let answer = self.powers.authorize(&ask(wanted), &revocations, &usage, now);
+        // The request is counted under the same lock that looked for room: many ask at once.
+        let mut meter = held(&self.meter);
+        let answer = self.powers.authorize(&wanted.ask(), &revocations, &meter.usage(now), now);
+        if answer.is_ok() {
+            meter.request(now);
+            self.waiting.store(false, Ordering::Relaxed);
+        }
+        drop(meter);
         if let Err(refusal) = &answer
             && refusal.is_session_fatal()
         {
@@ -152,11 +161,6 @@ impl Session {
         }
     }
 
-    pub(crate) fn usage_request(&self) {
-        self.waiting.store(false, Ordering::Relaxed);
-        held(&self.meter).request(self.now());
-    }
-
     pub(crate) fn usage_bytes(&self, count: u64) {
         held(&self.meter).bytes(self.now(), count);
     }
@@ -185,7 +189,7 @@ impl Session {
 
     /// The account of requests and bytes, to be stored with an entry.
     pub(crate) fn usage_state(&self) -> Vec<StateOp> {
-        held(&self.meter).kept(self.now(), &self.profile_key)
+        held(&self.meter).kept(self.now(), &self.account_key)
     }
 
     /// An entry of this session without its content.
@@ -211,7 +215,7 @@ impl Session {
     pub(crate) async fn append(&self, draft: Draft) -> Result<Receipt, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.store.submit(draft, Box::new(move |result| drop(sender.send(result))));
-        let result = receiver.await.unwrap_or_else(|_| Err(StoreError::Closed));
+        let result = receiver.await.unwrap_or(Err(StoreError::Closed));
         if let Err(error) = &result {
             self.stop.raise(format!("the store accepts nothing more: {error}"));
         }
@@ -296,8 +300,7 @@ impl Session {
                 "vanguards": self.facts.vanguards},
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
-        draft.commitments.push(Commitment { name: "agent-signature", value: act.signature.into_bytes() });
-        draft.commitments.push(Commitment { name: "agent-statement", value: act.statement.into_bytes() });
+        draft.commitments.extend(act::commitments(&act));
         self.append(draft).await.map_err(Problem::from)
     }
 

@@ -1,7 +1,8 @@
-//! What has been asked of the network lately, against the mandate's limits. Kept per (case,
-//! profile) in buckets of a minute, so that stopping and starting does not empty the account.
+//! What has been asked of the network lately, against the mandate's limits. Kept per mandate, in
+//! buckets of a minute, so that neither stopping and starting nor another profile empties the
+//! account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use vigie_config::authorize::Usage;
@@ -21,6 +22,8 @@ const DAY_S: i64 = 86_400;
 pub struct Meter {
     /// Minute number -> (requests, bytes).
     buckets: BTreeMap<i64, (u64, u64)>,
+    /// Minutes that changed since they were last kept.
+    changed: BTreeSet<i64>,
 }
 
 impl Meter {
@@ -32,17 +35,23 @@ impl Meter {
                 buckets.insert(minute, counts);
             }
         }
-        Ok(Self { buckets })
+        Ok(Self { buckets, changed: BTreeSet::new() })
     }
 
     /// One request leaves.
     pub fn request(&mut self, now: Timestamp) {
-        self.buckets.entry(now.as_second() / BUCKET_S).or_default().0 += 1;
+        self.bucket(now).0 += 1;
     }
 
     /// Bytes came.
     pub fn bytes(&mut self, now: Timestamp, count: u64) {
-        self.buckets.entry(now.as_second() / BUCKET_S).or_default().1 += count;
+        self.bucket(now).1 += count;
+    }
+
+    fn bucket(&mut self, now: Timestamp) -> &mut (u64, u64) {
+        let minute = now.as_second() / BUCKET_S;
+        self.changed.insert(minute);
+        self.buckets.entry(minute).or_default()
     }
 
     /// What counts against the limits: requests of the last 60 minutes, bytes of this UTC day.
@@ -55,15 +64,15 @@ impl Meter {
         }
     }
 
-    /// The changes to keep: the newest bucket, and the removal of those that no longer count.
+    /// The changes to keep: buckets that changed, and the removal of those that no longer count.
     pub fn kept(&mut self, now: Timestamp, key: &ProfileKey) -> Vec<StateOp> {
         let old = (now.as_second() - DAY_S) / BUCKET_S;
         let keep = self.buckets.split_off(&old);
         let gone = std::mem::replace(&mut self.buckets, keep);
         let mut operations: Vec<StateOp> =
             gone.keys().map(|minute| StateOp::remove(key, AREA, &minute.to_string())).collect();
-        for (minute, counts) in self.buckets.iter().rev().take(2) {
-            if let Ok(value) = serde_json::to_vec(counts) {
+        for minute in std::mem::take(&mut self.changed) {
+            if let Some(value) = self.buckets.get(&minute).and_then(|counts| serde_json::to_vec(counts).ok()) {
                 operations.push(StateOp::put(key, AREA, &minute.to_string(), value));
             }
         }
@@ -87,5 +96,16 @@ mod tests {
         assert_eq!((usage.requests_last_hour, usage.bytes_today), (2, 5));
         let later = meter.usage(at("2026-03-02T01:05:00Z"));
         assert_eq!((later.requests_last_hour, later.bytes_today), (1, 5));
+    }
+
+    #[test]
+    fn every_minute_that_changed_is_kept() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        let mut meter = Meter::default();
+        for minute in 0..5 {
+            meter.bytes(at(&format!("2026-03-02T00:0{minute}:30Z")), 1);
+        }
+        let changed: Vec<i64> = meter.changed.iter().copied().collect();
+        assert_eq!(changed.len(), 5, "a page that takes five minutes counts in each");
     }
 }

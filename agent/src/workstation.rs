@@ -39,10 +39,13 @@ struct Tls {
     extra_roots: Vec<PathBuf>,
 }
 
-/// Limits of one exchange on this workstation, whatever the mandate permits beyond them.
+/// Limits of this workstation on what it asks of the network, whatever the mandate permits beyond
+/// them; all but the first are of one exchange.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fetch {
+    /// How long a session waits for Tor to come up before it is refused, in milliseconds.
+    pub bootstrap_ms: u32,
     /// Largest response head, in bytes (1,024 … 1,048,576).
     pub head_bytes: u32,
     /// Largest response body, in bytes.
@@ -66,6 +69,7 @@ pub struct Fetch {
 impl Default for Fetch {
     fn default() -> Self {
         Self {
+            bootstrap_ms: 180_000,
             head_bytes: 64 * 1024,
             body_bytes: 64 * 1024 * 1024,
             connect_ms: 90_000,
@@ -95,7 +99,7 @@ impl Fetch {
 }
 
 /// A workstation's configuration, read and checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Workstation {
     /// Arti's configuration.
     pub tor: toml::Table,
@@ -131,8 +135,7 @@ impl Workstation {
     }
 
     fn parse(text: &str, folder: &Path) -> Result<Self, Problem> {
-        let document: Document = toml::from_str(text)
-            .map_err(|e| Problem::input(format!("vigie.toml is not a valid configuration: {e}: correct it")))?;
+        let document: Document = toml::from_str(text).map_err(|e| fault(text, &e))?;
         let fetch = document.fetch;
         if !(1024..=1024 * 1024).contains(&fetch.head_bytes) {
             return Err(Problem::input("vigie.toml: fetch.head_bytes must lie between 1,024 and 1,048,576"));
@@ -140,8 +143,8 @@ impl Workstation {
         if fetch.redirects > 20 || !(1..=10).contains(&fetch.attempts) {
             return Err(Problem::input("vigie.toml: fetch.redirects must be at most 20 and fetch.attempts 1 to 10"));
         }
-        if [fetch.connect_ms, fetch.first_byte_ms, fetch.idle_ms, fetch.total_ms].contains(&0) || fetch.body_bytes == 0
-        {
+        let waits = [fetch.bootstrap_ms, fetch.connect_ms, fetch.first_byte_ms, fetch.idle_ms, fetch.total_ms];
+        if waits.contains(&0) || fetch.body_bytes == 0 {
             return Err(Problem::input("vigie.toml: a limit under [fetch] is 0: give a positive number"));
         }
         let mut extra_roots = Vec::new();
@@ -159,6 +162,13 @@ impl Workstation {
             sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())),
         })
     }
+}
+
+/// What is wrong with the document and where, without its lines.
+fn fault(text: &str, error: &toml::de::Error) -> Problem {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    Problem::input(format!("vigie.toml{place}: {}: correct it", error.message()))
 }
 
 /// The certificates of a PEM file (RFC 7468), DER.
@@ -189,6 +199,8 @@ mod tests {
     fn refuses_what_it_does_not_know() {
         let unknown = Workstation::parse("[fetch]\nbody_byte = 3\n", Path::new(".")).unwrap_err();
         assert_eq!(unknown.code, crate::error::exit::INPUT);
+        assert!(unknown.line.contains("line 2") && unknown.line.contains("body_byte"), "{unknown}");
+        assert!(Workstation::parse("[fetch]\nbootstrap_ms = 0\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nidle_ms = 0\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 21\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 20\n", Path::new(".")).is_ok());

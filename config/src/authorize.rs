@@ -4,78 +4,17 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
+pub use crate::action::{Action, Element};
 use crate::limits::Limits;
-use crate::mandate::{Information, Mandate};
+use crate::mandate::{Agent, Information, Mandate};
 pub use crate::media::MediaPolicy;
 use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::revocation::Revocations;
 use crate::target::{Scheme, Target, TargetUrl, TlsPolicy};
-
-/// What a person may do on a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Look at pages.
-    Observe,
-    /// Open an account.
-    Register,
-    /// Log in.
-    Authenticate,
-    /// Write to someone.
-    Contact,
-}
-
-impl std::fmt::Display for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Observe => "observe",
-            Self::Register => "register",
-            Self::Authenticate => "authenticate",
-            Self::Contact => "contact",
-        })
-    }
-}
-
-/// What an exchange is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// A page.
-    Page,
-    /// A frame in a page.
-    Frame,
-    /// A stylesheet.
-    Stylesheet,
-    /// A font.
-    Font,
-    /// A picture of an offer.
-    ListingImage,
-    /// Any other picture.
-    OtherImage,
-    /// Video or audio.
-    Media,
-    /// A script.
-    Script,
-}
-
-impl std::fmt::Display for Element {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Page => "page",
-            Self::Frame => "frame",
-            Self::Stylesheet => "stylesheet",
-            Self::Font => "font",
-            Self::ListingImage => "listing image",
-            Self::OtherImage => "other image",
-            Self::Media => "video or audio",
-            Self::Script => "script",
-        })
-    }
-}
 
 /// How the question came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,6 +106,30 @@ impl std::fmt::Debug for Authorization {
     }
 }
 
+/// The agent with this key, who may act for the mandate at this time. An act needs no more: what was
+/// captured may be read after the mandate has ended.
+///
+/// # Errors
+/// [`Refusal::AgentUnknown`], [`Refusal::NotHabilitated`].
+pub fn agent<'m>(mandate: &'m Mandate, key: &PublicKey, now: Timestamp) -> Result<&'m Agent, Refusal> {
+    let found = mandate.agents.iter().find(|agent| agent.key.key_data() == key.key_data());
+    let agent = found.ok_or_else(|| Refusal::AgentUnknown { mandate: mandate.id.clone() })?;
+    habilitated(agent, now).map(|()| agent)
+}
+
+/// The first to the last day of the habilitation, in UTC.
+fn habilitated(agent: &Agent, now: Timestamp) -> Result<(), Refusal> {
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    if today < agent.habilitated_from || today > agent.habilitated_until {
+        return Err(Refusal::NotHabilitated {
+            code: agent.code.clone(),
+            from: agent.habilitated_from.to_string(),
+            until: agent.habilitated_until.to_string(),
+        });
+    }
+    Ok(())
+}
+
 impl Powers {
     /// Binds a mandate: it names the agent's key and the pseudonym, and the agent is habilitated.
     pub fn bind(mandate: Mandate, profile: &Profile, agent_key: &PublicKey, now: Timestamp) -> Result<Self, Refusal> {
@@ -196,15 +159,7 @@ impl Powers {
         if let Some(from) = mandate.information.as_ref().map(Information::work_from).filter(|from| today < *from) {
             return Err(Refusal::BeforeNonOpposition { mandate: mandate.id.clone(), from: from.to_string() });
         }
-        let agent = &mandate.agents[self.agent];
-        if today < agent.habilitated_from || today > agent.habilitated_until {
-            return Err(Refusal::NotHabilitated {
-                code: agent.code.clone(),
-                from: agent.habilitated_from.to_string(),
-                until: agent.habilitated_until.to_string(),
-            });
-        }
-        Ok(())
+        habilitated(&mandate.agents[self.agent], now)
     }
 
     /// What holds for every exchange, whatever it asks: validity, non-opposition, habilitation, no

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::authorize::Element;
+use crate::action::Element;
 use crate::target::{Scheme, TargetUrl};
 
 const SHIPPED: &[&str] = &[include_str!("../data/headers/tor-browser-linux-153.toml")];
@@ -45,12 +45,13 @@ struct Fields {
     stylesheet: Vec<String>,
     font: Vec<String>,
     image: Vec<String>,
-    other: Vec<String>,
+    script: Vec<String>,
+    media: Vec<String>,
 }
 
 impl Fields {
-    fn lists(&self) -> [&[String]; 6] {
-        [&self.page, &self.frame, &self.stylesheet, &self.font, &self.image, &self.other]
+    fn lists(&self) -> [&[String]; 7] {
+        [&self.page, &self.frame, &self.stylesheet, &self.font, &self.image, &self.script, &self.media]
     }
 
     fn of(&self, element: Element) -> &[String] {
@@ -60,7 +61,8 @@ impl Fields {
             Element::Stylesheet => &self.stylesheet,
             Element::Font => &self.font,
             Element::ListingImage | Element::OtherImage => &self.image,
-            Element::Media | Element::Script => &self.other,
+            Element::Script => &self.script,
+            Element::Media => &self.media,
         }
     }
 }
@@ -228,7 +230,7 @@ impl From<'_> {
 }
 
 /// For languages that the set does not list: the tag, its language, English, with the weights of
-/// Firefox (`1 - i/n` to one decimal, halves upwards).
+/// Firefox 153 (a tenth less each, at least 0.1).
 fn accept_language(tag: &str) -> String {
     let base = tag.split('-').next().unwrap_or(tag);
     let mut tags = vec![tag];
@@ -241,13 +243,9 @@ fn accept_language(tag: &str) -> String {
         // Tor Browser in English sends just these two.
         tags.truncate(2);
     }
-    let count = tags.len();
-    tags.iter()
-        .enumerate()
-        .map(|(at, tag)| match at {
-            0 => (*tag).to_owned(),
-            _ => format!("{tag};q=0.{}", (20 * (count - at) + count) / (2 * count)),
-        })
-        .collect::<Vec<_>>()
-        .join(",")
+    let weighted = tags.iter().enumerate().map(|(at, tag)| match at {
+        0 => (*tag).to_owned(),
+        _ => format!("{tag};q=0.{}", 10 - at),
+    });
+    weighted.collect::<Vec<_>>().join(",")
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-use crate::authorize::Action;
+use crate::action::Action;
 
 const DATA: &str = include_str!("../data/legal-bases.toml");
 

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use ssh_key::PublicKey;
 
 use crate::Sha256Digest;
-use crate::authorize::Action;
+use crate::action::Action;
 use crate::document::Complaint;
 use crate::limits::Limits;
 use crate::media::Media;
@@ -236,10 +236,6 @@ impl Agent {
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
-    /// First and last day of the habilitation (UTC).
-    pub fn habilitated(&self) -> (Date, Date) {
-        (self.habilitated_from, self.habilitated_until)
-    }
 }
 
 impl Mandate {
@@ -302,10 +298,6 @@ impl Mandate {
     /// Agents.
     pub fn agents(&self) -> &[Agent] {
         &self.agents
-    }
-    /// Code of the agent with this key.
-    pub fn agent_code(&self, key: &PublicKey) -> Option<&str> {
-        self.agents.iter().find(|agent| agent.key.key_data() == key.key_data()).map(|agent| agent.code.as_str())
     }
     /// Pseudonyms that may be used.
     pub fn pseudonyms(&self) -> &[String] {

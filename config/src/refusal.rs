@@ -1,6 +1,6 @@
 //! Why something is not permitted: a typed reason, one redacted line, one stable code.
 
-use crate::authorize::{Action, Element};
+use crate::action::{Action, Element};
 use crate::target::UrlRefusal;
 
 /// A refusal.

@@ -5,6 +5,7 @@
 //! make a page exceed about 128 KiB go to unsynced blob files; a kill while it opens can leave
 //! `snap.*.generating`, after which it reports corruption; it panics on some damage.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ pub(crate) struct Cursor {
     pub exhibits: u64,
     /// Time of the last entry.
     pub last: Option<Timestamp>,
+    /// Entries of each kind, by the kind's number. Sealed with the cursor, so that nobody without
+    /// the key can take a revocation out of the list of its kind.
+    #[serde(default)]
+    pub kinds: BTreeMap<u8, u64>,
 }
 
 /// Where a frame lies.
@@ -53,14 +58,17 @@ pub(crate) struct Place {
 
 /// What is known of an entry.
 pub(crate) struct Record {
+    pub kind: u8,
     pub place: Place,
     /// Row and profile's row, unless they are read from the frame.
     pub rows: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Record {
-    fn encode(place: Place, row: &[u8], url: &[u8]) -> Vec<u8> {
-        let mut bytes = [place.segment.to_be_bytes(), place.offset.to_be_bytes()].concat();
+    fn encode(kind: Kind, place: Place, row: &[u8], url: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind.number()];
+        bytes.extend_from_slice(&place.segment.to_be_bytes());
+        bytes.extend_from_slice(&place.offset.to_be_bytes());
         if row.len() + url.len() <= INLINE_BYTES {
             bytes.push(1);
             bytes.extend_from_slice(&(row.len() as u16).to_be_bytes());
@@ -73,7 +81,8 @@ impl Record {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let (segment, rest) = bytes.split_first_chunk()?;
+        let (kind, rest) = bytes.split_first()?;
+        let (segment, rest) = rest.split_first_chunk()?;
         let (offset, rest) = rest.split_first_chunk()?;
         let place = Place { segment: u64::from_be_bytes(*segment), offset: u64::from_be_bytes(*offset) };
         let (inline, rest) = rest.split_first()?;
@@ -84,9 +93,12 @@ impl Record {
         } else {
             None
         };
-        Some(Self { place, rows })
+        Some(Self { kind: *kind, place, rows })
     }
 }
+
+/// A key and its value.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Changes that are applied together or not at all.
 #[derive(Default)]
@@ -148,7 +160,7 @@ impl Catalogue {
         row: &[u8],
         url: &[u8],
     ) -> Result<(), StoreError> {
-        self.put(changes, at(b'e', sequence), &Record::encode(place, row, url))?;
+        self.put(changes, at(b'e', sequence), &Record::encode(kind, place, row, url))?;
         let mut listed = vec![b'k', kind.number()];
         listed.extend_from_slice(&sequence.to_be_bytes());
         changes.insert(listed, Vec::new());
@@ -198,10 +210,23 @@ impl Catalogue {
         Record::parse(&plain).map(Some).ok_or_else(|| self.damaged("a record"))
     }
 
-    /// Sequence numbers of the entries of one kind, ascending.
+    /// Sequence numbers of the entries of one kind, ascending. The list itself is not sealed: it
+    /// must hold as many numbers as the sealed cursor counts, each of an entry of that kind.
     pub fn of_kind(&self, kind: Kind) -> Result<Vec<u64>, StoreError> {
+        let damaged = || self.damaged("its list of kinds");
+        let counted = self.cursor()?.and_then(|cursor| cursor.kinds.get(&kind.number()).copied()).unwrap_or(0);
         let pairs = self.scan(&[b'k', kind.number()])?;
-        pairs.iter().map(|(key, _)| number(&key[2..]).ok_or_else(|| self.damaged("its list of kinds"))).collect()
+        if pairs.len() as u64 != counted {
+            return Err(damaged());
+        }
+        let numbers: Vec<u64> =
+            pairs.iter().map(|(key, _)| number(&key[2..]).ok_or_else(damaged)).collect::<Result<_, _>>()?;
+        for sequence in &numbers {
+            if self.record(*sequence)?.is_none_or(|record| record.kind != kind.number()) {
+                return Err(damaged());
+            }
+        }
+        Ok(numbers)
     }
 
     /// Sequence number of an exhibit.
@@ -225,7 +250,7 @@ impl Catalogue {
     }
 
     /// Values under a prefix of their keys.
-    pub fn states(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn states(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         let pairs = self.scan(&[b"s", prefix].concat())?;
         Ok(pairs.into_iter().map(|(key, value)| (key[1..].to_vec(), value)).collect())
     }
@@ -251,7 +276,7 @@ impl Catalogue {
         self.guarded(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
     }
 
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.guarded(|| {
             self.db.scan_prefix(prefix).map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
         })

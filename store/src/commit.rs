@@ -74,7 +74,6 @@ pub(crate) struct Writer {
 
 /// A frame written in this round.
 struct Written {
-    done: Done,
     sequence: u64,
     exhibit: Option<u64>,
     age_sha256: Option<[u8; 32]>,
@@ -140,9 +139,7 @@ impl Writer {
                         continue;
                     }
                     match self.append(*prepared, free) {
-                        Ok((sequence, exhibit, age_sha256)) => {
-                            written.push(Written { done, sequence, exhibit, age_sha256 })
-                        }
+                        Ok(frame) => written.push((frame, done)),
                         Err(NoFrame::Refused(error)) => done(Err(error)),
                         Err(NoFrame::Failed(error)) => {
                             self.poison(&error);
@@ -161,7 +158,7 @@ impl Writer {
         match result {
             Ok(()) => {
                 let (log_size, root) = (self.ledger.tree.size(), self.ledger.tree.root());
-                for Written { done, sequence, exhibit, age_sha256 } in written {
+                for (Written { sequence, exhibit, age_sha256 }, done) in written {
                     done(Ok(Receipt { sequence, exhibit, age_sha256, log_size, root }));
                 }
                 for done in applied {
@@ -170,7 +167,7 @@ impl Writer {
             }
             Err(error) => {
                 self.poison(&error);
-                for Written { done, .. } in written {
+                for (_, done) in written {
                     done(Err(poisoned(&error)));
                 }
                 for done in applied {
@@ -199,7 +196,7 @@ impl Writer {
     }
 
     /// Writes one frame behind the last (step 1).
-    fn append(&mut self, mut prepared: Prepared, free: u8) -> Result<(u64, Option<u64>, Option<[u8; 32]>), NoFrame> {
+    fn append(&mut self, mut prepared: Prepared, free: u8) -> Result<Written, NoFrame> {
         if prepared.exhibit.is_some() && free < FREE_PERCENT {
             return Err(NoFrame::Refused(StoreError::LowSpace { free_percent: free }));
         }
@@ -219,7 +216,11 @@ impl Writer {
         };
         self.ledger.take(&self.catalogue, &mut self.changes, &taken).map_err(NoFrame::Failed)?;
         self.state(std::mem::take(&mut prepared.state));
-        Ok((parts.entry.sequence, parts.entry.exhibit, parts.entry.age.map(|age| age.sha256)))
+        Ok(Written {
+            sequence: parts.entry.sequence,
+            exhibit: parts.entry.exhibit,
+            age_sha256: parts.entry.age.map(|age| age.sha256),
+        })
     }
 
     /// Everything of a frame but its exhibit's bytes.
@@ -235,7 +236,7 @@ impl Writer {
             exhibit: exhibit.map(|_| self.ledger.exhibits + 1),
             age: exhibit.map(|exhibit| Blob { sha256: exhibit.sum.sha256, len: exhibit.len }),
             private: (!prepared.private.is_empty())
-                .then(|| Blob { sha256: prepared.private_sum.sha256, len: prepared.private.len() as u64 }),
+                .then_some(Blob { sha256: prepared.private_sum.sha256, len: prepared.private.len() as u64 }),
             previous: self.ledger.previous,
             digests: std::mem::take(&mut prepared.digests),
             commitments: std::mem::take(&mut prepared.commitments),

@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+/// Zeros written at once.
+const ZEROS_BYTES: usize = 1 << 20;
+
 /// What the store asks of a disk.
 pub trait Disk: Send + Sync {
     /// Creates a file that must not exist, readable by its owner alone.
@@ -20,6 +23,8 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Cuts a file.
     fn truncate(&self, file: &File, len: u64) -> io::Result<()>;
+    /// Gives bytes of a file back to the file system: they read as zeros from then on.
+    fn punch(&self, file: &File, offset: u64, len: u64) -> io::Result<()>;
     /// Free space for this user in percent of the file system, rounded down.
     fn free_percent(&self, folder: &Path) -> io::Result<u8>;
 }
@@ -51,6 +56,24 @@ impl Disk for RealDisk {
 
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
         file.set_len(len)
+    }
+
+    fn punch(&self, file: &File, offset: u64, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        // Written over first: a hole alone leaves the old bytes in blocks that may be read raw.
+        let zeros = vec![0; ZEROS_BYTES];
+        let mut at = offset;
+        while at < offset + len {
+            let piece = (offset + len - at).min(ZEROS_BYTES as u64);
+            file.write_all_at(&zeros[..usize::try_from(piece).unwrap_or(ZEROS_BYTES)], at)?;
+            at += piece;
+        }
+        file.sync_data()?;
+        match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len) {
+            // Not every file system has holes: zeros are as good, they only take room.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn free_percent(&self, folder: &Path) -> io::Result<u8> {

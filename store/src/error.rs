@@ -24,11 +24,11 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The directory holds no store, or one of a format that this version does not know.
-    #[error("{} holds no store that this version reads ({why}); name the directory that vigie init made", dir.display())]
+    #[error("{} holds no store that can be used: {why}", dir.display())]
     NotAStore {
         /// The directory.
         dir: PathBuf,
-        /// What was missing or unknown.
+        /// What was missing or unknown, and what to do.
         why: String,
     },
     /// The passphrase opens nothing.
@@ -85,6 +85,26 @@ pub enum StoreError {
     NoSuchExhibit {
         /// Exhibit number asked for.
         number: u64,
+    },
+    /// The exhibit was erased: its place in the log is all there is.
+    #[error("exhibit {number} was erased; its entry still says what it was (see vigie custody {number})")]
+    Erased {
+        /// Exhibit number.
+        number: u64,
+    },
+    /// None of the identities is among the recipients of the exhibit.
+    #[error("none of the identities is among the recipients of exhibit {number}; ask the custodian")]
+    NotARecipient {
+        /// Exhibit number.
+        number: u64,
+    },
+    /// An identity could not be asked: its plugin is missing, failed, or its token is not there.
+    #[error("asking an identity to open exhibit {number}: {why}; see to the token and its plugin, then try again")]
+    Identity {
+        /// Exhibit number.
+        number: u64,
+        /// What the plugin said.
+        why: String,
     },
     /// The (case, profile) has a key already.
     #[error("this profile has a key already for this case; use its passphrase")]

@@ -66,13 +66,19 @@ impl Layout {
         let not = |why: &str| StoreError::NotAStore { dir: dir.to_owned(), why: why.to_owned() };
         let text = match read_small(&dir.join("store.txt")) {
             Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(not("no store.txt"));
+                return Err(not("it has no store.txt; name the directory that vigie init made"));
             }
             other => other?,
         };
-        let text = String::from_utf8(text).map_err(|_| not("store.txt is not text"))?;
+        let text = String::from_utf8(text)
+            .map_err(|_| not("its store.txt is not text; name the directory that vigie init made"))?;
+        let format = text.lines().next().unwrap_or_default();
         if !text.starts_with("vigie.store/1\n") {
-            return Err(not("store.txt names another format"));
+            let plain = format.len() <= 40 && format.bytes().all(|b| b.is_ascii_graphic());
+            let format = if plain { format } else { "something else" };
+            return Err(not(&format!(
+                "its format is {format:?}, not \"vigie.store/1\"; use the version of vigie that made it"
+            )));
         }
         let facts = Facts::parse(&text).ok_or_else(|| StoreError::damaged("store.txt is not what was written"))?;
         Ok(Self { dir: dir.to_owned(), facts })

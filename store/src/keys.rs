@@ -2,7 +2,6 @@
 //! only wrap them (age, scrypt), so that a passphrase can change without touching evidence.
 
 use std::io::{Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit, Payload};
@@ -14,7 +13,6 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::{StoreError, Trying};
-use crate::files::Layout;
 
 /// scrypt work factor when none is chosen: N = 2^18, 256 MiB, about a second.
 pub(crate) const SCRYPT_LOG_N: u8 = 18;
@@ -103,16 +101,6 @@ impl std::fmt::Debug for ProfileKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ProfileKey(…)")
     }
-}
-
-/// Opens the workstation key of the store in `dir` with its passphrase.
-///
-/// # Errors
-/// [`StoreError::WrongPassphrase`]; [`StoreError::NotAStore`] when there is no key file.
-pub fn unlock_key(dir: &Path, passphrase: &SecretString) -> Result<WorkstationKey, StoreError> {
-    let layout = Layout::open(dir)?;
-    let wrapped = layout.read_small(&layout.wrapped_key())?;
-    Ok(WorkstationKey(unwrap(&wrapped, passphrase)?))
 }
 
 /// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with random nonces: nonce, ciphertext, tag.

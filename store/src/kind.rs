@@ -47,10 +47,14 @@ pub enum Kind {
     Unlock,
     /// The workstation key was forgotten.
     Lock,
+    /// A paper that forbids the end of a case's evidence, or ends such a ban; signed by the agent.
+    Hold,
+    /// An exhibit was compared with another capture of the same; signed by the agent.
+    Corroboration,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 22] = [
+const NAMES: [(Kind, &str); 24] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -73,6 +77,8 @@ const NAMES: [(Kind, &str); 22] = [
     (Kind::Recovery, "recovery"),
     (Kind::Unlock, "unlock"),
     (Kind::Lock, "lock"),
+    (Kind::Hold, "hold"),
+    (Kind::Corroboration, "corroboration"),
 ];
 
 impl Kind {
@@ -94,6 +100,22 @@ impl Kind {
     /// Only the store itself writes this kind.
     pub(crate) fn is_internal(self) -> bool {
         matches!(self, Self::Init | Self::Rebuild | Self::Recovery)
+    }
+
+    /// An act of a person: without that agent's signature it counts for nothing.
+    pub fn is_signed_act(self) -> bool {
+        matches!(
+            self,
+            Self::SessionOpen
+                | Self::ProfileSession
+                | Self::Read
+                | Self::Search
+                | Self::Export
+                | Self::Share
+                | Self::Erasure
+                | Self::Hold
+                | Self::Corroboration
+        )
     }
 
     /// Number in the catalogue.

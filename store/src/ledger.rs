@@ -1,6 +1,8 @@
 //! Where the log stands: what the next entry follows. One function takes a frame in, whether it
 //! was just written, is adopted after a crash, or is read again to rebuild the catalogue.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::catalogue::{Catalogue, Changes, Cursor, Place};
@@ -21,6 +23,8 @@ pub(crate) struct Ledger {
     pub exhibits: u64,
     /// Time of the last entry.
     pub last: Option<Timestamp>,
+    /// Entries of each kind, by the kind's number.
+    pub kinds: BTreeMap<u8, u64>,
 }
 
 /// A frame that lies in a segment, as the ledger needs it.
@@ -35,7 +39,15 @@ pub(crate) struct Taken<'a> {
 
 impl Ledger {
     pub fn empty() -> Self {
-        Self { tree: Tree::default(), segment: 0, end: 0, previous: [0; 32], exhibits: 0, last: None }
+        Self {
+            tree: Tree::default(),
+            segment: 0,
+            end: 0,
+            previous: [0; 32],
+            exhibits: 0,
+            last: None,
+            kinds: BTreeMap::new(),
+        }
     }
 
     /// As the catalogue left it.
@@ -47,6 +59,7 @@ impl Ledger {
             previous: cursor.previous,
             exhibits: cursor.exhibits,
             last: cursor.last,
+            kinds: cursor.kinds.clone(),
         })
     }
 
@@ -63,6 +76,7 @@ impl Ledger {
             catalogue.add_exhibit(changes, number, entry.sequence);
             self.exhibits = number;
         }
+        *self.kinds.entry(entry.kind.number()).or_default() += 1;
         self.segment = taken.place.segment;
         self.end = taken.end;
         self.previous = taken.digest;
@@ -78,6 +92,7 @@ impl Ledger {
             previous: self.previous,
             exhibits: self.exhibits,
             last: self.last,
+            kinds: self.kinds.clone(),
         }
     }
 }

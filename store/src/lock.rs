@@ -2,6 +2,7 @@
 //! with the process, however that ends, so there is no stale lock to clear.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,12 +28,32 @@ impl Lock {
         // [`is_locked`] holds the lock for an instant: look a few times before giving up.
         for _ in 0..10 {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => {
+                    // For an emergency wipe, which must end whoever holds the key.
+                    let _ = file.set_len(0);
+                    let _ = file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0);
+                    return Ok(Self { _file: file });
+                }
                 Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
                 Err(errno) => return Err(errno).trying(|| format!("locking {}", path.display())),
             }
         }
         Err(StoreError::Locked { dir: layout.dir.clone() })
+    }
+
+    /// Kills the process that holds the lock, if one does, and waits until the lock is free.
+    pub fn kill_holder(layout: &Layout) {
+        for _ in 0..100 {
+            if !is_locked(&layout.dir) {
+                return;
+            }
+            let text = std::fs::read_to_string(layout.lock()).unwrap_or_default();
+            let pid = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid.filter(|pid| *pid != rustix::process::getpid()) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

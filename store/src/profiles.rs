@@ -7,39 +7,89 @@ use data_encoding::HEXLOWER;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::disk::Disk;
-use crate::error::{StoreError, Trying};
-use crate::files::{Layout, read_small, write_new};
+use crate::disk::{Disk, RealDisk};
+use crate::error::StoreError;
+use crate::files::{Layout, read_small};
 use crate::keys::{self, ProfileKey, WorkstationKey};
+use crate::passphrase::replace;
+use crate::store::Store;
+
+impl Store {
+    /// Makes the key of a (case, profile). A key whose profile never came into the log (`replace`)
+    /// has sealed nothing and gives way.
+    pub fn create_profile(
+        &self,
+        case: &str,
+        name: &str,
+        passphrase: &SecretString,
+        replace: bool,
+    ) -> Result<(), StoreError> {
+        create(&self.layout, &self.key, case, name, passphrase, replace, self.disk.as_ref())
+    }
+
+    /// Opens the key of a (case, profile).
+    pub fn unlock_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
+        unlock(&self.layout, &self.key, case, name, passphrase)
+    }
+
+    /// Wraps the key of a (case, profile) in a new passphrase; the old one opens it no more.
+    pub fn change_profile_passphrase(
+        &self,
+        case: &str,
+        name: &str,
+        old: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), StoreError> {
+        change_passphrase(&self.layout, &self.key, (case, name), old, new)
+    }
+
+    /// The key under which a mandate's own account of requests and bytes is kept: any profile's
+    /// session under the mandate draws on it.
+    pub fn mandate_key(&self, mandate: &[u8; 32]) -> ProfileKey {
+        ProfileKey::new(&self.key.subkey(&format!("mandate/{}", HEXLOWER.encode(mandate))))
+    }
+}
 
 fn file(layout: &Layout, key: &WorkstationKey, case: &str, name: &str) -> PathBuf {
     let tag = keys::tag(&key.subkey("tag"), &[b"profile", case.as_bytes(), name.as_bytes()]);
     layout.profiles().join(HEXLOWER.encode(&tag[..16]))
 }
 
-pub(crate) fn create(
+fn create(
     layout: &Layout,
     key: &WorkstationKey,
     case: &str,
     name: &str,
     passphrase: &SecretString,
+    anew: bool,
     disk: &dyn Disk,
 ) -> Result<(), StoreError> {
     let path = file(layout, key, case, name);
-    if path.exists() {
+    if path.exists() && !anew {
         return Err(StoreError::ProfileExists);
     }
     let p = Zeroizing::new(keys::random::<32>()?);
     let wrapped = keys::wrap(&p, passphrase, layout.facts.scrypt_log_n)?;
-    // A stop before the rename leaves a .part that nothing reads; after it, a whole key.
-    let part = path.with_extension("part");
-    let _ = std::fs::remove_file(&part);
-    write_new(&part, &wrapped, disk)?;
-    disk.rename(&part, &path).trying(|| "keeping the profile's key".into())?;
-    disk.sync_folder(&layout.profiles()).trying(|| "keeping the profile's key".into())
+    replace(&path, &wrapped, &layout.profiles(), disk)
 }
 
-pub(crate) fn unlock(
+/// Wraps a profile's key in a new passphrase.
+fn change_passphrase(
+    layout: &Layout,
+    key: &WorkstationKey,
+    (case, name): (&str, &str),
+    old: &SecretString,
+    new: &SecretString,
+) -> Result<(), StoreError> {
+    let path = file(layout, key, case, name);
+    if !path.exists() {
+        return Err(StoreError::NoSuchProfile);
+    }
+    let p = keys::unwrap(&read_small(&path)?, old)?;
+    replace(&path, &keys::wrap(&p, new, layout.facts.scrypt_log_n)?, &layout.profiles(), &RealDisk)
+}
+
+fn unlock(
     layout: &Layout,
     key: &WorkstationKey,
     case: &str,

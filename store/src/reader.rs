@@ -94,13 +94,29 @@ impl Reader {
         Ok(self.frame(sequence)?.1.entry)
     }
 
+    /// The entry of an exhibit, which stays when its bytes were erased.
+    pub fn exhibit_entry(&self, number: u64) -> Result<Entry, StoreError> {
+        Ok(self.exhibit_frame(number)?.1.entry)
+    }
+
     /// An exhibit: its entry and its age file as a stream.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchExhibit`], [`StoreError::Erased`].
     pub fn exhibit(&self, number: u64) -> Result<(Entry, Box<dyn Read + Send>), StoreError> {
-        let index = self.index()?;
-        let place = number.checked_sub(1).and_then(|at| index.exhibits.get(usize::try_from(at).ok()?));
-        let (segment, frame) = self.frame(*place.ok_or(StoreError::NoSuchExhibit { number })?)?;
+        let (segment, frame) = self.exhibit_frame(number)?;
+        // An age file never begins with a zero.
+        if frame.is_zero_at(&segment, frame.header.exhibit_at())? {
+            return Err(StoreError::Erased { number });
+        }
         let age = frame.exhibit(&segment)?;
         Ok((frame.entry, Box::new(age)))
+    }
+
+    fn exhibit_frame(&self, number: u64) -> Result<(Segment, Frame), StoreError> {
+        let index = self.index()?;
+        let place = number.checked_sub(1).and_then(|at| index.exhibits.get(usize::try_from(at).ok()?));
+        self.frame(*place.ok_or(StoreError::NoSuchExhibit { number })?)
     }
 
     /// The private part of an entry, an age file; `None` when it has none.

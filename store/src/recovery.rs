@@ -45,6 +45,33 @@ pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
 ) -> Result<Recovered, StoreError> {
     let _ = std::fs::remove_file(layout.checkpoint_part());
+    let (mut recovered, mut walker) = match from_catalogue(layout, key, local, head, disk) {
+        // What an unsealed node of the log says may be wrong where the evidence is right: only a
+        // reading of the segments from the first frame on can say which.
+        Err(StoreError::Catalogue { .. }) => {
+            layout.mark(&layout.catalogue_damaged(), disk.as_ref())?;
+            from_catalogue(layout, key, local, head, disk)?
+        }
+        other => other?,
+    };
+    // A clock that is behind could not log what follows: nothing is moved under it.
+    if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
+        return Err(StoreError::ClockBehind { last, now });
+    }
+    let signed = recovered.ledger.segment;
+    recovered.beyond(layout, local, &mut walker, disk)?;
+    recovered.settle(layout, signed, &walker, disk.as_ref())?;
+    Ok(recovered)
+}
+
+/// Brings the catalogue, or a new one, up to the signed head.
+fn from_catalogue<'a>(
+    layout: &'a Layout,
+    key: &WorkstationKey,
+    local: &LocalCipher,
+    head: &Checkpoint,
+    disk: &Arc<dyn Disk>,
+) -> Result<(Recovered, Walker<'a>), StoreError> {
     let known = if layout.catalogue_damaged().exists() {
         Err(StoreError::Catalogue { why: "it was found damaged before".into() })
     } else {
@@ -64,17 +91,14 @@ pub(crate) fn recover(
         }
         Err(other) => return Err(other),
     };
+    let from_the_first = rebuilt.is_some() || ledger.tree.size() == 0;
     let mut recovered =
         Recovered { catalogue, ledger, changes: Changes::default(), adopted: 0, torn_bytes: 0, rebuilt };
-    let mut walker = recovered.up_to(layout, local, head)?;
-    // A clock that is behind could not log what follows: nothing is moved under it.
-    if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
-        return Err(StoreError::ClockBehind { last, now });
-    }
-    let signed = recovered.ledger.segment;
-    recovered.beyond(layout, local, &mut walker, disk)?;
-    recovered.settle(layout, signed, &walker, disk.as_ref())?;
-    Ok(recovered)
+    let walker = recovered.up_to(layout, local, head).map_err(|error| match error {
+        StoreError::Damaged { what } if !from_the_first => StoreError::Catalogue { why: what },
+        other => other,
+    })?;
+    Ok((recovered, walker))
 }
 
 /// A catalogue that agrees with the signed head as far as it goes, and the ledger it holds.
@@ -159,7 +183,7 @@ impl Recovered {
                     frame.entry.sequence
                 )));
             }
-            if walker.sequence % REBUILD_BATCH == 0 && walker.sequence < head.size {
+            if walker.sequence.is_multiple_of(REBUILD_BATCH) && walker.sequence < head.size {
                 self.keep()?;
             }
         }

@@ -218,6 +218,29 @@ impl Frame {
         Ok(bytes)
     }
 
+    /// Whether the byte at this distance from the frame's first is zero.
+    pub fn is_zero_at(&self, segment: &Segment, at: u64) -> Result<bool, StoreError> {
+        let mut byte = [1];
+        segment.read(&mut byte, self.place.offset + at)?;
+        Ok(byte == [0])
+    }
+
+    /// Whether exhibit and private part are zeros throughout, as an erasure leaves them.
+    pub fn is_erased(&self, segment: &Segment, buffer: &mut Vec<u8>) -> Result<bool, StoreError> {
+        buffer.resize(PIECE_BYTES, 0);
+        let (from, to) = (self.header.exhibit_at(), self.header.local_at());
+        let mut stream = segment.stream(self.place.offset + from, to - from)?;
+        loop {
+            let read = stream.read(buffer).trying(|| format!("reading segment {}", segment.index))?;
+            if read == 0 {
+                return Ok(to > from);
+            }
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Which parts do not hash to what the footer says; streams the exhibit once.
     pub fn damaged_parts(&self, segment: &Segment, buffer: &mut Vec<u8>) -> Result<Vec<&'static str>, StoreError> {
         buffer.resize(PIECE_BYTES, 0);
@@ -285,20 +308,27 @@ impl<'a> Walker<'a> {
         if self.segment.is_none() {
             self.segment = Segment::open(self.layout, self.next.segment)?;
         }
-        let Some(segment) = &self.segment else { return Ok(None) };
-        if self.next.offset == 0 {
-            if !segment.begins_with(self.layout, self.sequence)? {
-                return Err(Fault::Broken("segment header"));
+        let segment = loop {
+            let Some(segment) = &self.segment else { return Ok(None) };
+            if self.next.offset == 0 {
+                if !segment.begins_with(self.layout, self.sequence)? {
+                    return Err(Fault::Broken("segment header"));
+                }
+                self.next.offset = SEGMENT_HEADER_BYTES;
             }
-            self.next.offset = SEGMENT_HEADER_BYTES;
-        }
-        if self.next.offset == segment.len {
+            if self.next.offset != segment.len {
+                break segment;
+            }
             // The end of this segment: the next one goes on, or nothing does.
             let Some(following) = Segment::open(self.layout, segment.index + 1)? else { return Ok(None) };
+            if segment.len == SEGMENT_HEADER_BYTES {
+                // Only the last segment may be without a frame: none is begun behind such a one.
+                self.next.offset = 0;
+                return Err(Fault::Broken("segment, which is empty although another follows it"));
+            }
             self.next = Place { segment: following.index, offset: 0 };
             self.segment = Some(following);
-            return self.step();
-        }
+        };
         let frame = Frame::read(segment, self.next.offset)?;
         if frame.entry.sequence != self.sequence {
             return Err(Fault::Broken("sequence number"));

@@ -48,6 +48,11 @@ impl StateOp {
         Self { key: place(key, area, name), change: Change::Remove }
     }
 
+    /// Name and value are short enough to be kept.
+    pub fn fits(&self) -> bool {
+        self.fault().is_none()
+    }
+
     pub(crate) fn fault(&self) -> Option<String> {
         match &self.change {
             Change::Fault(what) => Some(what.clone()),

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::backup::RESTORED;
 use crate::catalogue::{Catalogue, Record};
 use crate::checkpoint::{Checkpoint, Verifier, is_origin};
 use crate::clock::Clock;
@@ -25,7 +26,6 @@ use crate::kind::Kind;
 use crate::local::{Local, LocalCipher};
 use crate::lock::Lock;
 use crate::log::{self, Hash, Tree};
-use crate::profiles;
 use crate::recovery::{Recovered, recover};
 use crate::segment::{Frame, Segment};
 use crate::state::{State, StateOp};
@@ -71,14 +71,14 @@ pub trait StoreEvents {
 
 /// A store, exclusively open. Dropping it waits for the writer to finish what was handed in.
 pub struct Store {
-    layout: Layout,
+    pub(crate) layout: Layout,
     spool: PathBuf,
-    key: WorkstationKey,
+    pub(crate) key: WorkstationKey,
     allowed_signers: Vec<u8>,
     catalogue: Arc<Catalogue>,
     local: Arc<LocalCipher>,
     poisoned: Arc<OnceLock<String>>,
-    disk: Arc<dyn Disk>,
+    pub(crate) disk: Arc<dyn Disk>,
     jobs: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     // Last: the lock goes when everything else is gone.
@@ -166,6 +166,17 @@ impl Store {
         Self::open_any(dir, key, clock, events, settings, false)
     }
 
+    /// Marks the catalogue of the store in `dir`, so that the next opening rebuilds it from the
+    /// segments. The old one is set aside, not deleted; cookies and frontiers are lost with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], and a disk that does not write.
+    pub fn mark_for_rebuild(dir: &Path) -> Result<(), StoreError> {
+        let layout = Layout::open(dir)?;
+        let _lock = Lock::take(&layout)?;
+        layout.mark(&layout.catalogue_damaged(), &RealDisk)
+    }
+
     fn open_any(
         dir: &Path,
         key: WorkstationKey,
@@ -230,6 +241,13 @@ impl Store {
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
             let _ = std::fs::remove_file(store.layout.catalogue_damaged());
+        }
+        let restored = store.layout.dir.join(RESTORED);
+        if restored.exists() {
+            events.event("this store was made of a backup; its log says so from here on");
+            let row = serde_json::json!({"format": "vigie.recovery/1", "restored": true, "size": head.size});
+            store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
+            let _ = std::fs::remove_file(restored);
         }
         // The marker alone stands for a recovery that was itself stopped before it was logged.
         if adopted > 0 || torn_bytes > 0 || store.layout.recovery_pending().exists() {
@@ -326,16 +344,6 @@ impl Store {
         self.poisoned.get().map(String::as_str)
     }
 
-    /// Makes the key of a (case, profile).
-    pub fn create_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<(), StoreError> {
-        profiles::create(&self.layout, &self.key, case, name, passphrase, self.disk.as_ref())
-    }
-
-    /// Opens the key of a (case, profile).
-    pub fn unlock_profile(&self, case: &str, name: &str, passphrase: &SecretString) -> Result<ProfileKey, StoreError> {
-        profiles::unlock(&self.layout, &self.key, case, name, passphrase)
-    }
-
     /// One area of a profile's run state.
     pub fn state(&self, key: &ProfileKey, area: &str) -> State<'_> {
         State::new(&self.catalogue, key, area)
@@ -373,6 +381,9 @@ impl Store {
     pub fn exhibit_age(&self, number: u64) -> Result<Box<dyn Read + Send>, StoreError> {
         let sequence = self.catalogue.exhibit(number)?.ok_or(StoreError::NoSuchExhibit { number })?;
         let (segment, frame) = self.frame(sequence, &self.record(sequence)?)?;
+        if frame.entry.exhibit != Some(number) {
+            return Err(self.catalogue.damaged("its list of exhibits"));
+        }
         Ok(Box::new(frame.exhibit(&segment)?))
     }
 

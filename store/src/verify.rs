@@ -13,6 +13,7 @@ use crate::error::StoreError;
 use crate::files::{Layout, read_small};
 use crate::frame::{HEADER_BYTES, HEADER_MAGIC};
 use crate::keys::WorkstationKey;
+use crate::kind::Kind;
 use crate::local::LocalCipher;
 use crate::log::{Tree, leaf_hash};
 use crate::segment::{self, Fault, Frame, PIECE_BYTES, SEGMENT_HEADER_BYTES, Segment, Walker};
@@ -73,6 +74,8 @@ pub struct VerifyReport {
     pub private_parts: u64,
     /// Exhibits that an identity opened, all digests inside checked.
     pub opened: u64,
+    /// Exhibits that were erased.
+    pub erased: u64,
     /// WARC records checked in them.
     pub records: u64,
     /// Agents' signatures that hold, by fingerprint of the SSH key.
@@ -117,6 +120,8 @@ pub fn verify(dir: &Path, options: VerifyOptions, progress: &dyn Progress) -> Re
         tree: Tree::default(),
         last: None,
         buffer: Vec::new(),
+        holes: Vec::new(),
+        erasures: Vec::new(),
         report,
     };
     let total = total(&layout)?;
@@ -132,6 +137,10 @@ struct Check<'a> {
     tree: Tree,
     last: Option<Timestamp>,
     buffer: Vec<u8>,
+    /// Frames whose bytes are zeros: mandate, entry, whether an exhibit was there.
+    holes: Vec<(Option<[u8; 32]>, u64, bool)>,
+    /// Erasures: mandate, entry.
+    erasures: Vec<([u8; 32], u64)>,
     report: VerifyReport,
 }
 
@@ -225,17 +234,50 @@ impl<'a> Check<'a> {
         if sequence == 0 {
             self.entry_0(frame)?;
         }
-        if matches!(frame.entry.kind, crate::kind::Kind::Witness | crate::kind::Kind::Timestamp) {
+        for name in inside::SIGNED_ACT.iter().filter(|_| frame.entry.kind.is_signed_act()) {
+            if !frame.entry.commitments.iter().any(|(committed, _)| committed == name) {
+                self.report.problem(Some(sequence), format!("an act of kind {} without its {name}", frame.entry.kind));
+            }
+        }
+        if matches!(frame.entry.kind, Kind::Witness | Kind::Timestamp) {
             self.report.unwitnessed_since = None;
         } else {
             self.report.unwitnessed_since.get_or_insert(frame.entry.stamp.wall);
         }
         self.report.exhibits += u64::from(frame.entry.exhibit.is_some());
+        if let (Kind::Erasure, Some(mandate)) = (frame.entry.kind, frame.entry.mandate) {
+            self.erasures.push((mandate, sequence));
+        }
         let damaged = frame.damaged_parts(segment, &mut self.buffer)?;
-        for part in &damaged {
-            self.report.problem(Some(sequence), format!("its {part} is not the one that was logged"));
+        let gone =
+            !damaged.is_empty() && !damaged.contains(&"local part") && frame.is_erased(segment, &mut self.buffer)?;
+        if gone {
+            // Rightly so only if a later entry says it: judged at the end.
+            self.holes.push((frame.entry.mandate, sequence, frame.entry.exhibit.is_some()));
+        } else {
+            for part in &damaged {
+                self.report.problem(Some(sequence), format!("its {part} is not the one that was logged"));
+            }
         }
         self.inside(segment, frame, &damaged)
+    }
+
+    /// A hole needs an erasure under its mandate, later in the log.
+    fn judge_holes(&mut self) {
+        for (mandate, sequence, exhibit) in std::mem::take(&mut self.holes) {
+            let said = self.erasures.iter().any(|(of, at)| Some(*of) == mandate && *at > sequence);
+            if said {
+                self.report.erased += u64::from(exhibit);
+            } else {
+                self.report.problem(Some(sequence), "its bytes are gone, and no entry says that they were erased");
+            }
+        }
+        if self.report.erased > 0 {
+            self.report.notes.push(format!(
+                "{} exhibits were erased: their entries are there, their bytes are not",
+                self.report.erased
+            ));
+        }
     }
 
     /// Entry 0 binds the files beside the segments.
@@ -258,8 +300,12 @@ impl<'a> Check<'a> {
 
     fn end(&mut self, head: Option<&Checkpoint>, total: u64) {
         self.report.root = self.tree.root();
+        self.judge_holes();
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
+        if head.size == 0 {
+            self.report.problem(None, "the signed head covers nothing, not even entry 0");
+        }
         if self.report.entries < head.size {
             let found = self.report.entries;
             self.report.problem(None, format!("the signed head covers {} entries, {found} were found", head.size));
@@ -276,8 +322,8 @@ impl<'a> Check<'a> {
         if let Some(since) = self.report.unwitnessed_since {
             self.report.notes.push(format!("unwitnessed since {since}: keep the checkpoint elsewhere"));
         }
-        if !self.identities.is_empty() && self.report.opened < self.report.exhibits {
-            let closed = self.report.exhibits - self.report.opened;
+        if !self.identities.is_empty() && self.report.opened + self.report.erased < self.report.exhibits {
+            let closed = self.report.exhibits - self.report.opened - self.report.erased;
             self.report.notes.push(format!("{closed} exhibits were not opened by the identities given"));
         }
         if self.report.further_problems > 0 {

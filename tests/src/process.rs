@@ -100,6 +100,22 @@ impl Command {
         self
     }
 
+    /// The same, started by another program that ends its own arguments with a command.
+    pub fn through<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, program: impl AsRef<OsStr>, args: I) -> Self {
+        let inner = std::mem::replace(&mut self.program, program.as_ref().to_owned());
+        let outer = args.into_iter().map(|arg| arg.as_ref().to_owned()).chain([inner]);
+        self.args.splice(0..0, outer);
+        self
+    }
+
+    /// The same on a terminal of its own (script(1)), whose output and input are this command's.
+    pub fn on_terminal(self) -> Self {
+        let words = std::iter::once(&self.program).chain(&self.args);
+        let quoted: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))).collect();
+        let args = ["-q".into(), "-e".into(), "-c".into(), quoted.join(" ").into(), "/dev/null".into()];
+        Self { program: "script".into(), args: args.to_vec(), ..self }.env("SHELL", "/bin/sh")
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
@@ -157,13 +173,11 @@ impl Command {
     pub fn spawn(self) -> Result<Running, ProcessError> {
         let input = self.stdin.clone().unwrap_or_default();
         let mut running = self.spawn_with_open_input()?;
-        if let Some(mut stdin) = running.stdin.take() {
-            if !input.is_empty() {
-                // In a thread: a program that does not read must not block its caller.
-                std::thread::spawn(move || {
-                    let _ = stdin.write_all(&input);
-                });
-            }
+        if let Some(mut stdin) = running.stdin.take().filter(|_| !input.is_empty()) {
+            // In a thread: a program that does not read must not block its caller.
+            std::thread::spawn(move || {
+                let _ = stdin.write_all(&input);
+            });
         }
         Ok(running)
     }
@@ -276,6 +290,16 @@ impl Running {
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Writes to its standard input.
+    ///
+    /// # Errors
+    /// When it was closed, by either side.
+    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stdin = self.stdin.as_mut().ok_or(std::io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(bytes)?;
+        stdin.flush()
     }
 
     /// Closes its standard input.
@@ -456,47 +480,4 @@ impl Capture {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_input_and_code_are_captured() {
-        let output = Command::new("sh").args(["-c", "cat; echo no >&2; exit 3"]).stdin("yes").run().unwrap();
-        assert_eq!((output.text().as_str(), output.errors().as_str()), ("yes", "no\n"));
-        assert_eq!(output.code(), Some(3));
-        assert!(output.clone().exits(3).is_ok());
-        assert!(output.success().unwrap_err().to_string().contains("yes"));
-    }
-
-    #[test]
-    fn a_slow_program_and_its_children_are_killed() {
-        let started = Instant::now();
-        let error = Command::new("sh")
-            .args(["-c", "sleep 300 & echo child $!; wait"])
-            .limit(Duration::from_millis(300))
-            .run()
-            .unwrap_err();
-        assert!(started.elapsed() < Duration::from_secs(10));
-        let ProcessError::TimedOut { said, .. } = error else { panic!("{error}") };
-        let child: i32 = said.trim_start_matches("child ").trim().parse().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        // A killed orphan may be a zombie until init reaps it: it must not be running.
-        while std::fs::read_to_string(format!("/proc/{child}/status")).is_ok_and(|s| !s.contains("State:\tZ")) {
-            assert!(Instant::now() < deadline, "the grandchild lives");
-            std::thread::sleep(POLL);
-        }
-    }
-
-    #[test]
-    fn waits_for_words_and_open_input() {
-        let mut running =
-            Command::new("sh").args(["-c", "echo ready; cat; echo gone"]).spawn_with_open_input().unwrap();
-        running.wait_for("ready", Duration::from_secs(10)).unwrap();
-        assert!(!running.has_ended());
-        assert!(running.wait_for("gone", Duration::from_millis(50)).is_err());
-        running.close_input();
-        running.wait_for("gone", Duration::from_secs(10)).unwrap();
-        assert!(running.wait_for("never", Duration::from_secs(10)).is_err());
-        assert_eq!(running.wait(Duration::from_secs(10)).unwrap().code(), Some(0));
-    }
-}
+mod tests;

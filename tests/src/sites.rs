@@ -97,7 +97,7 @@ impl Sites {
         serve::spawn(&runtime, listener, expired_tls.journal.clone(), Some(expired), move |ask| same.answer(ask));
 
         let (listener, bulk) = listen(&runtime, "bulk")?;
-        serve::spawn(&runtime, listener, bulk.journal.clone(), None, |ask| bulk::answer(ask));
+        serve::spawn(&runtime, listener, bulk.journal.clone(), None, bulk::answer);
 
         let (listener, hostile) = listen(&runtime, "hostile")?;
         hostile::spawn(&runtime, listener, hostile.journal.clone(), away);

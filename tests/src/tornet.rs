@@ -9,6 +9,7 @@
 mod arti;
 mod control;
 mod dns;
+mod error;
 mod node;
 mod onion;
 mod ports;
@@ -21,10 +22,10 @@ use std::time::{Duration, Instant};
 
 use self::control::Control;
 use self::dns::Dns;
+pub use self::error::TorNetError;
 use self::node::Node;
 pub use self::onion::absent_onion;
 use self::torrc::{Authority, Shared};
-use crate::process::ProcessError;
 
 /// Directory authorities.
 const AUTHORITIES: usize = 3;
@@ -36,83 +37,12 @@ const POLL: Duration = Duration::from_millis(50);
 const CONSENSUS_LIMIT: Duration = Duration::from_secs(120);
 /// From the consensus to the last service that can be reached.
 const SERVICES_LIMIT: Duration = Duration::from_secs(120);
+/// How long a service process has for its uploads before another takes its place, and how many try.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(40);
+/// See [`UPLOAD_LIMIT`].
+const UPLOADS: u32 = 3;
 /// One attempt to reach a service.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
-
-/// Why the network is not there.
-#[derive(Debug, thiserror::Error)]
-pub enum TorNetError {
-    /// A file or directory of the network.
-    #[error("{action} {path}: {source}")]
-    File {
-        /// What was done.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// A file is not what tor writes.
-    #[error("{path} is not what tor 0.4.8 or newer writes: {why}")]
-    Unexpected {
-        /// File.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// tor is not installed.
-    #[error("starting `{program}`: {source}: install Debian's package `tor` (`make setup`)")]
-    Program {
-        /// Program.
-        program: &'static str,
-        /// Cause.
-        source: std::io::Error,
-    },
-    /// A tool of tor failed.
-    #[error(transparent)]
-    Tool(#[from] ProcessError),
-    /// Ports, threads, sockets of this machine.
-    #[error("preparing the private Tor network: {0}")]
-    Machine(std::io::Error),
-    /// A tor process ended by itself.
-    #[error("the tor process `{name}` ended by itself with {status}; last lines:{log}")]
-    Died {
-        /// Which.
-        name: String,
-        /// How.
-        status: std::process::ExitStatus,
-        /// Its last lines.
-        log: String,
-    },
-    /// A condition was not met in time.
-    #[error("the private Tor network did not get as far as: {wanted} ({seen}) within {limit:?}; last lines:{log}")]
-    NotReady {
-        /// The condition.
-        wanted: String,
-        /// What was seen last.
-        seen: String,
-        /// The limit.
-        limit: Duration,
-        /// Last lines of the logs that matter.
-        log: String,
-    },
-    /// The caller gave up.
-    #[error("the start of the private Tor network was given up, as asked")]
-    Cancelled,
-    /// Two services of one name, or a name that is no plain word.
-    #[error("the service name `{0}` is taken or not made of a-z, 0-9 and `-`: choose another")]
-    ServiceName(String),
-}
-
-impl TorNetError {
-    fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::File { action, path: path.to_owned(), source }
-    }
-
-    fn unexpected(path: &Path, why: &str) -> Self {
-        Self::Unexpected { path: path.to_owned(), why: why.to_owned() }
-    }
-}
 
 /// An onion service of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,6 +200,27 @@ impl TorNet {
         Ok(self.onion(&name))
     }
 
+    /// Ends the process with the onion services: they vanish, and their descriptors stay.
+    pub fn stop_services(&mut self) {
+        self.service_node.stop();
+    }
+
+    /// Brings the services back and waits until each can be reached.
+    ///
+    /// # Errors
+    /// As [`TorNet::start`].
+    pub fn start_services(&mut self) -> Result<(), TorNetError> {
+        let never = || false;
+        self.service_node.start()?;
+        if self.client.pid().is_none() {
+            self.client.start()?;
+        }
+        let mut control = self.control(&never)?;
+        let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
+        self.await_published(&mut control, &services, &never)?;
+        self.await_reachable(&services, &never)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), TorNetError> {
         let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !plain || self.services.iter().any(|(service, _)| service.name == name) {
@@ -419,11 +370,32 @@ impl TorNet {
     ) -> Result<(), TorNetError> {
         let onions: Vec<(String, String)> =
             services.iter().map(|service| (service.name.clone(), self.onion(&service.name))).collect();
-        self.until("descriptors on every HSDir", SERVICES_LIMIT, cancelled, || {
+        // A tor whose upload failed for want of a circuit tries again only when the descriptor's time
+        // is over, in an hour or two; a new process uploads at once.
+        for _ in 1..UPLOADS {
+            match self.await_uploads(control, &onions, UPLOAD_LIMIT, cancelled) {
+                Err(TorNetError::NotReady { .. }) => {}
+                other => return other,
+            }
+            self.service_node.stop();
+            self.service_node.start()?;
+            *control = self.control(cancelled)?;
+        }
+        self.await_uploads(control, &onions, SERVICES_LIMIT, cancelled)
+    }
+
+    fn await_uploads(
+        &mut self,
+        control: &mut Control,
+        onions: &[(String, String)],
+        limit: Duration,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), TorNetError> {
+        self.until("descriptors on every HSDir", limit, cancelled, || {
             control.hear().map_err(|e| e.to_string())?;
             // Eight relays are fewer than the places of a descriptor's two replicas in the ring
             // (rend-spec-v3 [WHERE-HSDESC]): each of them holds it.
-            for (name, onion) in &onions {
+            for (name, onion) in onions {
                 let holders = control.hsdirs(onion);
                 if holders < AUTHORITIES + RELAYS {
                     return Err(format!("`{name}` is on {holders}"));
@@ -503,8 +475,6 @@ impl Drop for TorNet {
         for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
             node.stop();
         }
-        if std::env::var_os("DBG").is_none() {
-            let _ = std::fs::remove_dir_all(&self.root);
-        }
+        let _ = std::fs::remove_dir_all(&self.root);
     }
 }

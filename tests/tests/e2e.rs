@@ -5,28 +5,50 @@
 //! [`World::quiet`]. A filter that matches no case starts no network:
 //! `cargo test -p vigie-tests --test e2e -- tls`.
 
+#[path = "e2e/acts.rs"]
+mod acts;
 #[path = "e2e/addresses.rs"]
 mod addresses;
 #[path = "e2e/chain.rs"]
 mod chain;
+#[path = "e2e/cli.rs"]
+mod cli;
+#[path = "e2e/cli_terminal.rs"]
+mod cli_terminal;
 #[path = "e2e/clock.rs"]
 mod clock;
 #[path = "e2e/cookies.rs"]
 mod cookies;
+#[path = "e2e/faults.rs"]
+mod faults;
+#[path = "e2e/faults_disk.rs"]
+mod faults_disk;
+#[path = "e2e/faults_input.rs"]
+mod faults_input;
+#[path = "e2e/faults_store.rs"]
+mod faults_store;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/machine.rs"]
+mod machine;
 #[path = "e2e/mandates.rs"]
 mod mandates;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/plugin.rs"]
+mod plugin;
+#[path = "e2e/retention.rs"]
+mod retention;
 #[path = "e2e/running.rs"]
 mod running;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
 #[path = "e2e/station.rs"]
 mod station;
+#[path = "e2e/stop.rs"]
+mod stop;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -44,16 +66,29 @@ fn cases() -> Vec<Case> {
         sample_sites::cases(),
         chain::cases(),
         hostile::cases(),
+        acts::cases(),
         addresses::cases(),
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        retention::cases(),
         clock::cases(),
+        faults::cases(),
+        faults_input::cases(),
+        faults_store::cases(),
+        faults_disk::cases(),
+        stop::cases(),
+        cli::cases(),
+        cli_terminal::cases(),
     ]
     .concat()
 }
 
 fn main() -> ExitCode {
+    // Before the other: a plugin inherits the environment of the vigie that calls it.
+    if plugin::is_meant() {
+        return plugin::main();
+    }
     if std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
     }

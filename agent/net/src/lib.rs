@@ -1,6 +1,7 @@
 //! Tor and HTTP, and nothing else: one [`Request`] in, its [`Event`]s out. Knows no mandate, no
 //! store, no key of theirs; re-derives from each request's scope that it may leave.
 
+mod connection;
 mod error;
 mod exchange;
 mod pool;
@@ -60,7 +61,9 @@ impl Net {
     }
 
     /// Performs one exchange. The events end with `Finished` or `Failed`; dropping the receiver
-    /// cancels the exchange.
+    /// cancels the exchange. When a kept connection turns out to have died before anything came
+    /// back (RFC 9112 §9.3.1), the request is made once more on a fresh one, and `Opened` and
+    /// `RequestSent` are told a second time.
     pub fn exchange(&self, request: Request) -> mpsc::Receiver<Event> {
         let (sender, receiver) = mpsc::channel(EVENTS);
         let engine = Arc::clone(&self.engine);
@@ -68,12 +71,13 @@ impl Net {
         receiver
     }
 
-    /// Closes the connections kept for a key.
+    /// Closes the connections kept for a key; should it ever be used again, it has new circuits.
     pub fn retire(&self, key: CircuitKey) {
         self.engine.retire(key);
     }
 
-    /// Closes all connections; Tor's own tasks end with the last handle.
+    /// Ends running exchanges as cancelled and closes all connections; Tor's own tasks end with the
+    /// last handle.
     pub async fn shutdown(&self) {
         self.engine.close();
     }

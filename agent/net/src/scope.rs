@@ -69,9 +69,142 @@ fn host(name: &str) -> bool {
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
-    name.len() <= 253
-        && name.contains('.')
-        && name.split('.').all(label)
-        && last != "onion"
-        && !last.bytes().all(|b| b.is_ascii_digit())
+    name.len() <= 253 && name.contains('.') && name.split('.').all(label) && last != "onion" && !number(last)
+}
+
+/// A last label by which some programs take the whole name for an IPv4 address (the WHATWG URL
+/// standard's "ends in a number"): an exit might be one of them.
+fn number(label: &str) -> bool {
+    let hex = label.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    hex || label.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use vigie_wire::net::{CircuitKey, Limits, Method};
+
+    use super::*;
+
+    fn request(host: &str, port: u16, transport: Transport) -> Request {
+        let limits = Limits {
+            head_bytes: 1,
+            body_bytes: 1,
+            read_bytes: 0,
+            connect_ms: 1,
+            first_byte_ms: 1,
+            idle_ms: 1,
+            total_ms: 1,
+        };
+        Request {
+            circuit: CircuitKey([0; 32]),
+            scope: Scope { host: host.into(), port, transport },
+            method: Method::Get,
+            path: "/".into(),
+            headers: vec![("Host".into(), host.into())],
+            limits,
+        }
+    }
+
+    fn refused(change: impl FnOnce(&mut Request)) -> bool {
+        let mut request = request("shop.example", 80, Transport::Plain);
+        change(&mut request);
+        match check(&request) {
+            Ok(()) => false,
+            Err(failure) => {
+                assert_eq!(failure.kind, FailureKind::OutOfScope);
+                assert!(!failure.detail.contains("example"));
+                true
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_and_no_addresses() {
+        let onion = format!("{}.onion", "a2".repeat(28));
+        for host in [onion.as_str(), "shop.example", "xn--bcher-kva.example", "a-1.b.c", "1.2.3.4a"] {
+            assert!(check(&request(host, 80, Transport::Plain)).is_ok(), "{host}");
+        }
+        for host in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "1.2.3",
+            "0.1",
+            "1.2.3.0x7f",
+            "a.0x",
+            "[::1]",
+            "::1",
+            "Shop.example",
+            "shop.example.",
+            ".example",
+            "a..b",
+            "sh_op.example",
+            "shop.example:80",
+            "a@b.example",
+            "bücher.example",
+            "a.onion",
+            "onion",
+            ".onion",
+            "shop.onion",
+            &format!("www.{onion}"),
+            &onion.replace('2', "1"),
+            &onion.to_uppercase(),
+            &format!("{}.example", "a".repeat(64)),
+            &"a.".repeat(130),
+        ] {
+            assert!(check(&request(host, 80, Transport::Plain)).is_err(), "{host}");
+        }
+        assert!(refused(|request| request.scope.port = 0));
+    }
+
+    #[test]
+    fn the_host_field_names_the_scope() {
+        for (port, transport, field) in [
+            (80, Transport::Plain, "shop.example"),
+            (443, Transport::Plain, "shop.example:443"),
+            (443, Transport::TlsVerified, "shop.example"),
+            (443, Transport::TlsRecordInvalid, "shop.example"),
+            (80, Transport::TlsVerified, "shop.example:80"),
+        ] {
+            let mut right = request("shop.example", port, transport);
+            right.headers[0] = ("hOsT".into(), field.into());
+            assert!(check(&right).is_ok(), "{field}");
+            for wrong in ["other.example", "Shop.example", "shop.example:81", "shop.example ", ""] {
+                right.headers[0].1 = wrong.into();
+                assert!(check(&right).is_err(), "{wrong}");
+            }
+        }
+        assert!(refused(|request| request.headers.clear()));
+        assert!(refused(|request| request.headers.push(("HOST".into(), "shop.example".into()))));
+    }
+
+    #[test]
+    fn paths_and_fields_cannot_make_a_second_request() {
+        for path in
+            ["", "a", "*", "http://shop.example/", "/ HTTP/1.1\r\nX: y", "/a b", "/\t", "/é", "/#a", "/\0", "/\x7f"]
+        {
+            assert!(refused(|request| request.path = path.into()), "{path:?}");
+        }
+        assert!(refused(|request| request.path = format!("/{}", "a".repeat(limits::URL_BYTES))));
+        assert!(!refused(|request| request.path = format!("/{}", "a".repeat(limits::URL_BYTES - 1))));
+        assert!(!refused(|request| request.path = "//a/../?x=%0d%0a;'\\\"".into()));
+        let field = |name: &str, value: &str| {
+            let pair = (name.to_owned(), value.to_owned());
+            refused(|request| request.headers.push(pair))
+        };
+        for name in ["", "A B", "A:", "A\r\nB", "é", "A\0", "(A)"] {
+            assert!(field(name, "x"), "{name:?}");
+        }
+        for value in ["a\r\nX: y", "\n", "\r", "\0", "\x1b", "\x7f"] {
+            assert!(field("A", value), "{value:?}");
+        }
+        assert!(!field("A!#$%&'*+-.^_`|~9", "") && !field("A", "a\tb é"));
+        for name in ["Content-Length", "transfer-encoding", "UPGRADE", "Expect", "TE"] {
+            assert!(field(name, "x"), "{name}");
+        }
+        assert!(field("A", &"a".repeat(limits::HEADER_VALUE_BYTES + 1)));
+        let many = |more: usize| vec![("A".to_owned(), String::new()); more];
+        assert!(refused(|request| request.headers.extend(many(limits::REQUEST_HEADER_FIELDS))));
+        assert!(!refused(|request| request.headers.extend(many(limits::REQUEST_HEADER_FIELDS - 1))));
+    }
 }

@@ -1,14 +1,17 @@
 //! TLS inside the Tor stream (RFC 8446, RFC 5246): Mozilla's trust anchors and those that the
 //! workstation adds; the chain, protocol and cipher suite are facts of the record.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use vigie_wire::net::{Failure, FailureKind, Tls};
@@ -57,7 +60,7 @@ impl Trust {
         stream: S,
         host: &str,
         record_invalid: bool,
-    ) -> Result<(TlsStream<S>, Tls), Failure> {
+    ) -> Result<(TlsStream<Records<S>>, Tls), Failure> {
         let fault = |detail: String| Failure { kind: FailureKind::Tls, detail };
         let noted = Arc::new(Mutex::new(None));
         let verifier = Noting { inner: Arc::clone(&self.verifier), record_invalid, noted: Arc::clone(&noted) };
@@ -72,6 +75,7 @@ impl Trust {
         // A ticket would tie two connections of different circuits together.
         config.resumption = Resumption::disabled();
         let name = ServerName::try_from(host.to_owned()).map_err(|_| fault("the host is no name for TLS".into()))?;
+        let stream = Records { stream, header: [0; 5], seen: 0, left: 0 };
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|e| {
             let rustls = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
             fault(match rustls {
@@ -113,9 +117,58 @@ fn reason(error: &rustls::CertificateError) -> String {
         E::Revoked => "it was revoked",
         E::BadSignature => "its signature is wrong",
         E::BadEncoding => "it is malformed",
+        // webpki's own word for it, which holds no name.
+        E::Other(other) => return format!("it is not acceptable ({other})"),
         _ => "it is not acceptable",
     }
     .to_owned()
+}
+
+/// A stream that is read one TLS record at a time (RFC 8446 §5.1, RFC 5246 §6.2.1). Of what it gets
+/// at once, rustls gives nothing when a later record is an alert or does not decrypt; what came
+/// before in order would be lost for the record.
+pub struct Records<S> {
+    stream: S,
+    header: [u8; 5],
+    /// Bytes of the header that have come.
+    seen: usize,
+    /// Bytes of the record that are still to come.
+    left: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Records<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let in_header = self.left == 0;
+        let most = if in_header { self.header.len() - self.seen } else { self.left }.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        if in_header {
+            let seen = self.seen;
+            self.header[seen..seen + read].copy_from_slice(part.filled());
+            self.seen += read;
+            if self.seen == self.header.len() {
+                self.seen = 0;
+                self.left = u16::from_be_bytes([self.header[3], self.header[4]]).into();
+            }
+        } else {
+            self.left -= read;
+        }
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 #[derive(Debug)]

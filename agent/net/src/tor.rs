@@ -5,7 +5,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arti_client::config::dir::AuthorityContacts;
+use arti_client::config::dir::NetworkConfigBuilder;
+use arti_client::config::vanguards::VanguardConfig;
 use arti_client::isolation::IsolationToken;
 use arti_client::{BootstrapBehavior, DataStream, StreamPrefs, TorClient, TorClientConfig};
 use futures::StreamExt;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tor_config::load::{ConfigResolveOptions, resolve_return_results};
 use tor_config::sources::{ConfigurationSource, ConfigurationSources, MustRead};
 use tor_error::{ErrorKind, HasKind};
+use tor_hsclient::{ConnError, FailedAttemptError};
 use tor_rtcompat::PreferredRuntime;
 use vigie_wire::net::{Bootstrap, CircuitKey, Failure, FailureKind, NetworkFacts, Scope};
 
@@ -26,11 +28,19 @@ const QUEUE_BYTES: i64 = 512 * 1024 * 1024;
 /// A Tor client.
 pub struct Tor {
     client: Arc<TorClient<PreferredRuntime>>,
-    /// One token per key, for as long as the client lives.
+    /// One token per key, until the key is retired.
     tokens: Mutex<HashMap<CircuitKey, IsolationToken>>,
-    authorities: Vec<String>,
-    public: bool,
+    network: Network,
     vanguards: String,
+}
+
+/// Which network the client is on.
+#[derive(Debug, PartialEq, Eq)]
+struct Network {
+    /// Identities of the directory authorities, upper case, sorted.
+    authorities: Vec<String>,
+    /// All that defines a network is as Arti ships it for the public one.
+    public: bool,
 }
 
 impl Tor {
@@ -38,11 +48,10 @@ impl Tor {
     pub fn start(config: &NetConfig) -> Result<Self, NetError> {
         // Arti and our own TLS share one process-wide provider; a second call finds it set.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let table = completed(config)?;
-        let vanguards = text(&table, &["vanguards", "mode"]).unwrap_or_else(|| "full".to_owned());
-        let authorities = authorities(&table);
-        let public = authorities.is_none();
-        let client_config = read(&table)?;
+        let client_config = read(&completed(config)?)?;
+        let network = network(&client_config)?;
+        let vanguards: &VanguardConfig = client_config.as_ref();
+        let vanguards = vanguards.mode().to_string();
         for folder in [&config.state_dir, &config.cache_dir] {
             private_folder(folder)?;
         }
@@ -52,27 +61,21 @@ impl Tor {
             .bootstrap_behavior(BootstrapBehavior::Manual)
             .create_unbootstrapped()
             .map_err(|e| NetError::Client(e.to_string()))?;
-        let authorities = authorities.unwrap_or_else(|| {
-            let shipped = AuthorityContacts::default();
-            shipped.v3idents().iter().map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect()
-        });
-        Ok(Self { client, tokens: Mutex::default(), authorities, public, vanguards })
+        Ok(Self { client, tokens: Mutex::default(), network, vanguards })
     }
 
     /// Facts for the record.
     pub fn facts(&self, trust: &Trust) -> NetworkFacts {
-        let mut sorted = self.authorities.clone();
-        sorted.sort();
         let mut hash = Sha256::new();
-        for id in &sorted {
+        for id in &self.network.authorities {
             hash.update(id.as_bytes());
             hash.update(b"\n");
         }
         NetworkFacts {
             arti_version: "0.47.0".to_owned(),
             authorities_sha256: data_encoding::HEXLOWER.encode(&hash.finalize()),
-            authorities: u16::try_from(sorted.len()).unwrap_or(u16::MAX),
-            public: self.public,
+            authorities: u16::try_from(self.network.authorities.len()).unwrap_or(u16::MAX),
+            public: self.network.public,
             tls_roots_sha256: trust.sha256.clone(),
             tls_extra_roots: trust.extra,
             vanguards: self.vanguards.clone(),
@@ -115,36 +118,109 @@ impl Dial for Tor {
         prefs.set_isolation(self.token(key));
         prefs.connect_to_onion_services(tor_config::BoolOrAuto::Explicit(scope.host.ends_with(".onion")));
         // A name and a port: Arti sends the name to the exit, and nothing resolves it here.
-        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| failure(&e))
+        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| {
+            let onion = scope.host.ends_with(".onion");
+            // The detail is the kind's own text: Arti's messages can carry host names.
+            Failure { kind: layer(&e, e.kind(), onion), detail: e.kind().to_string() }
+        })
+    }
+
+    fn retire(&self, key: CircuitKey) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 
-/// Which layer failed. The detail is the kind's own text: Arti's messages can carry host names.
-fn failure(error: &arti_client::Error) -> Failure {
-    let error_kind = error.kind();
-    let kind = match error_kind {
+/// Which layer failed. How far an onion connection came is told by its own error, further down.
+fn layer(error: &dyn std::error::Error, kind: ErrorKind, onion: bool) -> FailureKind {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(onion) = inner.downcast_ref::<ConnError>().and_then(onion_layer) {
+            return onion;
+        }
+        cause = inner.source();
+    }
+    kind_layer(kind, onion)
+}
+
+/// Arti tries several introduction and rendezvous points: the attempt that came farthest counts.
+fn onion_layer(error: &ConnError) -> Option<FailureKind> {
+    match error {
+        // All directories were asked a short while ago and are not asked again.
+        ConnError::NoUsableHsDirs => Some(FailureKind::DescriptorNotFound),
+        ConnError::NoHsDirs => Some(FailureKind::TorNotReady),
+        ConnError::NoUsableIntroPoints => Some(FailureKind::DescriptorInvalid),
+        ConnError::Failed(attempts) => {
+            attempts.sources().filter_map(attempt_layer).max_by_key(|(far, _)| *far).map(|(_, kind)| kind)
+        }
+        _ => None,
+    }
+}
+
+/// How far an attempt came, and which layer stopped it.
+fn attempt_layer(error: &FailedAttemptError) -> Option<(u8, FailureKind)> {
+    use FailedAttemptError as E;
+    match error {
+        E::UnusableIntro { .. } => Some((0, FailureKind::DescriptorInvalid)),
+        E::RendezvousCircuitObtain { .. } | E::RendezvousEstablishTimeout { .. } | E::RendezvousEstablish { .. } => {
+            Some((1, FailureKind::Rendezvous))
+        }
+        E::IntroductionCircuitObtain { .. }
+        | E::IntroductionExchange { .. }
+        | E::IntroductionFailed { .. }
+        | E::IntroductionTimeout { .. } => Some((2, FailureKind::Introduction)),
+        E::RendezvousCompletionTimeout { .. }
+        | E::RendezvousCompletionCircuitError { .. }
+        | E::RendezvousCompletionHandshake { .. } => Some((3, FailureKind::Rendezvous)),
+        _ => None,
+    }
+}
+
+/// The layer by Arti's kind of error alone.
+fn kind_layer(kind: ErrorKind, onion: bool) -> FailureKind {
+    match kind {
         ErrorKind::BootstrapRequired
         | ErrorKind::DirectoryExpired
         | ErrorKind::TorAccessFailed
-        | ErrorKind::TorDirectoryError => FailureKind::TorNotReady,
+        | ErrorKind::TorDirectoryError
+        | ErrorKind::TorDirectoryUnusable
+        | ErrorKind::LocalNetworkError
+        | ErrorKind::ClockSkew
+        | ErrorKind::NoPath => FailureKind::TorNotReady,
         ErrorKind::OnionServiceNotFound => FailureKind::DescriptorNotFound,
-        ErrorKind::OnionServiceProtocolViolation | ErrorKind::OnionServiceAddressInvalid => {
-            FailureKind::DescriptorInvalid
-        }
+        ErrorKind::OnionServiceProtocolViolation => FailureKind::DescriptorInvalid,
         ErrorKind::OnionServiceMissingClientAuth | ErrorKind::OnionServiceWrongClientAuth => {
             FailureKind::ClientKeyNeeded
         }
         ErrorKind::OnionServiceNotRunning => FailureKind::Introduction,
         ErrorKind::OnionServiceConnectionFailed => FailureKind::Rendezvous,
+        ErrorKind::ExitTimeout | ErrorKind::TorNetworkTimeout | ErrorKind::RemoteNetworkTimeout => FailureKind::Timeout,
         ErrorKind::RemoteConnectionRefused => FailureKind::StreamRefused,
-        ErrorKind::ExitPolicyRejected | ErrorKind::RemoteNetworkFailed | ErrorKind::RemoteStreamError => {
-            FailureKind::ExitFailed
+        // An onion service does not say why (C tor gives DONE or MISC): there is no exit to blame.
+        ErrorKind::ExitPolicyRejected
+        | ErrorKind::RemoteNetworkFailed
+        | ErrorKind::RemoteStreamError
+        | ErrorKind::RemoteStreamClosed
+        | ErrorKind::RemoteStreamReset
+        | ErrorKind::RemoteHostNotFound
+        | ErrorKind::RemoteHostResolutionFailed
+        | ErrorKind::RelayTooBusy
+            if onion =>
+        {
+            FailureKind::StreamRefused
         }
         ErrorKind::RemoteHostNotFound | ErrorKind::RemoteHostResolutionFailed => FailureKind::NameNotFound,
-        ErrorKind::ExitTimeout | ErrorKind::TorNetworkTimeout | ErrorKind::RemoteNetworkTimeout => FailureKind::Timeout,
+        ErrorKind::ExitPolicyRejected
+        | ErrorKind::RemoteNetworkFailed
+        | ErrorKind::RemoteStreamError
+        | ErrorKind::RemoteStreamClosed
+        | ErrorKind::RemoteStreamReset
+        | ErrorKind::RelayTooBusy
+        | ErrorKind::NoExit => FailureKind::ExitFailed,
+        ErrorKind::InvalidStreamTarget | ErrorKind::ForbiddenStreamTarget | ErrorKind::OnionServiceAddressInvalid => {
+            FailureKind::OutOfScope
+        }
         _ => FailureKind::Other,
-    };
-    Failure { kind, detail: error_kind.to_string() }
+    }
 }
 
 /// An error with its causes, on one line.
@@ -166,16 +242,28 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// (the native one names files by onion), full vanguards and a memory limit unless said otherwise.
 fn completed(config: &NetConfig) -> Result<toml::Table, NetError> {
     let mut table = config.tor.clone();
-    let path = |path: &Path| toml::Value::String(path.display().to_string());
     let storage = sub(&mut table, "storage")?;
-    storage.entry("state_dir").or_insert_with(|| path(&config.state_dir));
-    storage.entry("cache_dir").or_insert_with(|| path(&config.cache_dir));
-    let keystore = sub(storage, "keystore")?;
-    sub(keystore, "primary")?.insert("kind".into(), toml::Value::String("ephemeral".into()));
-    sub(&mut table, "vanguards")?.entry("mode").or_insert_with(|| toml::Value::String("full".into()));
+    set(storage, "state_dir", literal(&config.state_dir)?)?;
+    set(storage, "cache_dir", literal(&config.cache_dir)?)?;
+    set(sub(sub(storage, "keystore")?, "primary")?, "kind", "ephemeral".into())?;
+    sub(&mut table, "vanguards")?.entry("mode").or_insert_with(|| "full".into());
     let memory = sub(sub(&mut table, "system")?, "memory")?;
     memory.entry("max").or_insert(toml::Value::Integer(QUEUE_BYTES));
     Ok(table)
+}
+
+/// Sets what is not the workstation's to set.
+fn set(table: &mut toml::Table, name: &str, value: toml::Value) -> Result<(), NetError> {
+    match table.insert(name.to_owned(), value.clone()) {
+        Some(other) if other != value => Err(NetError::Config(format!("{name} is set by Vigie itself"))),
+        _ => Ok(()),
+    }
+}
+
+/// A path in which Arti expands no `~` and no `${...}`.
+fn literal(path: &Path) -> Result<toml::Value, NetError> {
+    let text = path.to_str().ok_or_else(|| NetError::Directory("its path is not UTF-8".into()))?;
+    Ok(toml::Value::Table(toml::Table::from_iter([("literal".to_owned(), text.into())])))
 }
 
 fn sub<'t>(table: &'t mut toml::Table, name: &str) -> Result<&'t mut toml::Table, NetError> {
@@ -202,20 +290,18 @@ fn read(table: &toml::Table) -> Result<TorClientConfig, NetError> {
     Ok(results.value)
 }
 
-fn text(table: &toml::Table, path: &[&str]) -> Option<String> {
-    let (last, folders) = path.split_last()?;
-    let mut table = table;
-    for name in folders {
-        table = table.get(*name)?.as_table()?;
-    }
-    table.get(*last)?.as_str().map(str::to_owned)
-}
-
-/// Identities of the directory authorities, when the table names its own.
-fn authorities(table: &toml::Table) -> Option<Vec<String>> {
-    let own = table.get("tor_network")?.as_table()?.get("authorities")?.as_table()?;
-    let ids = own.get("v3idents")?.as_array()?;
-    Some(ids.iter().filter_map(|id| id.as_str()).map(|id| id.replace([' ', '$'], "").to_ascii_uppercase()).collect())
+/// The network that a configuration leads to. Whoever changes anything that defines one is on a
+/// network that we cannot vouch for: the authorities, the fallback directories through which the
+/// first consensus comes, or parameters of the consensus.
+fn network(config: &TorClientConfig) -> Result<Network, NetError> {
+    let fault = |e: &dyn std::error::Error| NetError::Config(chain(e));
+    let directory = config.dir_mgr_config().map_err(|e| fault(&e))?;
+    let shipped = NetworkConfigBuilder::default().build().map_err(|e| fault(&e))?;
+    let ids = directory.network.authorities().v3idents().iter();
+    let mut authorities: Vec<_> = ids.map(|id| id.to_string().trim_start_matches('$').to_ascii_uppercase()).collect();
+    authorities.sort();
+    let overrides = directory.override_net_params.iter().next().is_some();
+    Ok(Network { authorities, public: directory.network == shipped && !overrides })
 }
 
 fn private_folder(folder: &Path) -> Result<(), NetError> {
@@ -225,3 +311,6 @@ fn private_folder(folder: &Path) -> Result<(), NetError> {
         .create(folder)
         .map_err(|e| NetError::Directory(e.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

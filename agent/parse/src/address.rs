@@ -25,12 +25,19 @@ const DROPPED: [&str; 11] =
 pub struct Base {
     own: String,
     base: Option<Url>,
+    /// A base element has changed it.
+    moved: bool,
 }
 
 impl Base {
     /// The address of the document itself.
     pub fn new(url: &str) -> Self {
-        Self { own: url.to_owned(), base: Url::parse(url).ok() }
+        let mut base = Url::parse(url).ok();
+        if let Some(base) = &mut base {
+            base.set_fragment(None);
+        }
+        let own = base.as_ref().map_or(url, Url::as_str).to_owned();
+        Self { own, base, moved: false }
     }
 
     /// The document's own address.
@@ -38,16 +45,28 @@ impl Base {
         &self.own
     }
 
+    /// How many bytes the base adds to a reference, at most.
+    pub fn length(&self) -> usize {
+        self.base.as_ref().map_or(0, |base| base.as_str().len())
+    }
+
     /// Applies `<base href>` (WHATWG HTML §4.2.3): only HTTP addresses count. Gives whether the
     /// base now lies on another host.
     pub fn set(&mut self, href: &str) -> bool {
-        let Some(Ok(url)) = self.base.as_ref().map(|base| base.join(href.trim_ascii())) else {
-            return false;
-        };
-        if href.len() > URL_BYTES || !matches!(url.scheme(), "http" | "https") {
+        if href.len() > URL_BYTES {
             return false;
         }
-        let elsewhere = self.base.as_ref().is_some_and(|base| base.host() != url.host());
+        let joined = match &self.base {
+            Some(base) => base.join(href),
+            None => Url::parse(href),
+        };
+        let Ok(mut url) = joined else { return false };
+        if !matches!(url.scheme(), "http" | "https") {
+            return false;
+        }
+        url.set_fragment(None);
+        let elsewhere = self.base.as_ref().is_none_or(|base| base.host() != url.host());
+        self.moved = url.as_str() != self.own;
         self.base = Some(url);
         elsewhere
     }
@@ -60,20 +79,14 @@ impl Base {
     pub fn resolve(&self, reference: &str) -> Reading {
         let reference = reference.trim_matches(|c: char| c.is_ascii_whitespace() || c.is_ascii_control());
         if reference.is_empty() || reference.starts_with('#') {
-            return Reading::Nothing;
+            // Of a page with a base elsewhere, even these lead there.
+            return match &self.base {
+                Some(base) if self.moved => Reading::Url(base.as_str().to_owned()),
+                _ => Reading::Nothing,
+            };
         }
-        // Looked at before anything else: a data: address may be megabytes long. A browser skips
-        // tabs and line breaks inside the scheme.
-        let mut scheme = String::new();
-        let mut has_scheme = false;
-        for c in reference.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).take(32) {
-            if c == ':' {
-                has_scheme = true;
-                break;
-            }
-            scheme.push(c.to_ascii_lowercase());
-        }
-        if has_scheme && DROPPED.contains(&scheme.as_str()) {
+        // Looked at before anything else: a data: address may be megabytes long.
+        if scheme(reference).is_some_and(|scheme| DROPPED.contains(&scheme.as_str())) {
             return Reading::Dropped;
         }
         if reference.len() > URL_BYTES {
@@ -97,4 +110,16 @@ impl Base {
             Err(_) => Reading::Url(reference.to_owned()),
         }
     }
+}
+
+/// The scheme in lower case. A browser skips tabs and line breaks inside it (WHATWG URL §4.4).
+fn scheme(reference: &str) -> Option<String> {
+    let mut scheme = String::new();
+    for c in reference.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).take(32) {
+        if c == ':' {
+            return Some(scheme);
+        }
+        scheme.push(c.to_ascii_lowercase());
+    }
+    None
 }

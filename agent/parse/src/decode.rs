@@ -1,9 +1,11 @@
 //! Taking content codings off (RFC 9110 §8.4), for reading only: the record keeps the wire's bytes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, Cursor, Read};
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use vigie_wire::limits::{DECODED_BODY_BYTES, PARSE_BODY_BYTES};
 use vigie_wire::parse::Document;
 
 use crate::warnings::Warnings;
@@ -74,18 +76,23 @@ impl Coding {
 
 /// Ends with an error after `left` bytes: the limit holds for every stage of a chain, so that a
 /// small result cannot hide gigabytes in the middle.
-struct Limited<R> {
+struct Limited<'a, R> {
     source: R,
     left: u64,
+    /// Told here, since not every decoder hands on its source's error.
+    over: &'a Cell<bool>,
 }
 
-impl<R: Read> Read for Limited<R> {
+impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 && !buffer.is_empty() {
             let mut probe = [0];
             return match self.source.read(&mut probe)? {
                 0 => Ok(0),
-                _ => Err(io::Error::other(LIMIT)),
+                _ => {
+                    self.over.set(true);
+                    Err(io::Error::other("more bytes than the limit"))
+                }
             };
         }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
@@ -95,27 +102,29 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-const LIMIT: &str = "more bytes than the limit";
-
 /// Takes the content codings off. Bytes that cannot be decoded are given as they are, or as far as
 /// decoding went, with a warning.
 pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a> {
-    let body: &[u8] = &document.body;
+    let body: &[u8] = &document.body[..document.body.len().min(PARSE_BODY_BYTES)];
+    if body.len() < document.body.len() {
+        warnings.add(format!("the body is longer than {PARSE_BODY_BYTES} bytes: the rest was not read"));
+    }
     if document.cut {
         warnings.add("the body is not whole");
     }
-    let field = document.content_encoding.as_deref().unwrap_or_default();
-    let field = String::from_utf8_lossy(&field[..field.len().min(1024)]).into_owned();
-    let names = field.split(',').map(str::trim);
-    let names: Vec<&str> = names.filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity")).collect();
-    let codings: Option<Vec<Coding>> = names.iter().map(|name| Coding::named(name)).collect();
+    let limit = document.decoded_bytes.min(DECODED_BODY_BYTES as u32);
     let identity = |warnings: &mut Warnings| {
-        let most = body.len().min(document.decoded_bytes as usize);
+        let most = body.len().min(limit as usize);
         if most < body.len() {
             warnings.add(format!("the body is longer than {most} bytes: the rest was not read"));
         }
         Decoded { bytes: Cow::Borrowed(&body[..most]), from: "identity".into() }
     };
+    let field = document.content_encoding.as_deref().unwrap_or_default();
+    let field = String::from_utf8_lossy(&field[..field.len().min(1024)]).into_owned();
+    let names = field.split(',').map(str::trim);
+    let names: Vec<&str> = names.filter(|n| !n.is_empty() && !n.eq_ignore_ascii_case("identity")).collect();
+    let codings: Option<Vec<Coding>> = names.iter().map(|name| Coding::named(name)).collect();
     let codings = match codings {
         Some(codings) if codings.len() <= CODINGS => codings,
         Some(_) => {
@@ -127,18 +136,19 @@ pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a
             return identity(warnings);
         }
     };
-    if codings.is_empty() {
+    if codings.is_empty() || body.is_empty() {
         return identity(warnings);
     }
     let from = codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ");
     let mut bytes = Vec::new();
-    let result =
-        chain(body, &codings, document.decoded_bytes).and_then(|mut reader| read_until_error(&mut reader, &mut bytes));
+    let over = Cell::new(false);
+    let result = chain(body, &codings, limit, &over).and_then(|mut reader| read_until_error(&mut reader, &mut bytes));
     match result {
         Ok(()) => {}
-        Err(error) if error.to_string() == LIMIT => warnings
-            .add(format!("decoding {from} gives more than {} bytes: the rest was not read", document.decoded_bytes)),
-        Err(_) if bytes.is_empty() && !body.is_empty() => {
+        Err(_) if over.get() => {
+            warnings.add(format!("decoding {from} gives more than {limit} bytes: the rest was not read"));
+        }
+        Err(_) if bytes.is_empty() => {
             warnings.add(format!("the body is not {from}, although it says so: read as it is"));
             return identity(warnings);
         }
@@ -147,11 +157,11 @@ pub fn decode<'a>(document: &'a Document, warnings: &mut Warnings) -> Decoded<'a
     Decoded { bytes: Cow::Owned(bytes), from }
 }
 
-fn chain<'a>(body: &'a [u8], codings: &[Coding], limit: u32) -> io::Result<Box<dyn Read + 'a>> {
+fn chain<'a>(body: &'a [u8], codings: &[Coding], limit: u32, over: &'a Cell<bool>) -> io::Result<Box<dyn Read + 'a>> {
     let mut reader: Box<dyn Read + 'a> = Box::new(body);
     // The codings are listed in the order in which they were applied.
     for coding in codings.iter().rev() {
-        reader = Box::new(Limited { source: coding.reader(reader)?, left: limit.into() });
+        reader = Box::new(Limited { source: coding.reader(reader)?, left: limit.into(), over });
     }
     Ok(reader)
 }

@@ -1,49 +1,82 @@
 //! Reading HTML: title, links, requisites, forms, refresh.
 
-use std::collections::HashMap;
+use html5ever::{Namespace, ns};
+use scraper::{ElementRef, Node};
+use vigie_wire::parse::{Document, Page, RequisiteClass};
 
-use ego_tree::NodeId;
-use scraper::{ElementRef, Html, Node};
-use vigie_wire::limits::REFERENCES;
-use vigie_wire::parse::{Document, Form, Page, RequisiteClass};
-
-use crate::address::{Base, Reading};
+use crate::address::Base;
 use crate::charset::{self, Charset};
+use crate::forms::Forms;
+use crate::guard::OBJECT;
+use crate::image::{self, Picture};
 use crate::sets::{Links, Requisites};
-use crate::warnings::{Warnings, fold, fold_into};
-use crate::{css, image, refresh, tree};
+use crate::tree::{self, Budget, Tree};
+use crate::warnings::{LOOK_BYTES, Warnings, fold, fold_into, start};
+use crate::{css, kind, linkfield, refresh, srcset};
 
 /// Most nodes looked at for the text of one element.
 const TEXT_NODES: usize = 2_000;
-/// Most candidates of one `srcset`.
-const CANDIDATES: usize = 64;
+/// Most frames whose document stands in the page itself.
+const INNER_FRAMES: usize = 100;
 
 /// Reads a page into `page`.
-pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, page: &mut Page, warnings: &mut Warnings) {
+pub fn read(
+    document: &Document,
+    bytes: &[u8],
+    mut charset: Charset,
+    base: Base,
+    page: &mut Page,
+    warnings: &mut Warnings,
+) {
+    let xml = kind::is_xhtml(document.content_type.as_deref());
+    let build = |charset: &Charset| {
+        let (mut odd, budget) = (Warnings::default(), Budget::default());
+        let text = charset::text(bytes, charset, &mut odd);
+        let tree = tree::parse(&text, xml, &budget, &mut odd);
+        (tree, budget, odd, text.len())
+    };
+    let (mut tree, mut budget, mut odd, mut length) = build(&charset);
+    // A `<meta>` further down corrects a guess (WHATWG HTML §13.2.3.4).
+    if charset.source == charset::GUESS
+        && !charset::is_wide(charset.encoding)
+        && let Some(encoding) = tree.declared
+    {
+        let other = encoding != charset.encoding;
+        charset = Charset { encoding, source: "meta" };
+        if other {
+            drop(tree);
+            (tree, budget, odd, length) = build(&charset);
+        }
+    }
+    warnings.append(odd);
     page.charset = charset.name();
     page.charset_source = charset.source.into();
-    let text = charset::text(bytes, &charset, warnings);
-    let tree = tree::parse(&text, warnings);
     let mut reader = Reader {
         base,
         page,
         warnings,
         requisites: Requisites::default(),
         links: Links::default(),
-        forms: HashMap::new(),
+        forms: Forms::default(),
+        pictures: Vec::new(),
+        frames: Vec::new(),
+        framed: false,
+        left: most_read(length),
     };
-    // The first base counts for the whole page, also for what stands before it (WHATWG HTML §4.2.3).
-    reader.set_base(&tree.html);
+    // Fields are about the document, wherever its base element points (RFC 8288 §3.2).
     reader.link_fields(document);
-    for node in tree.html.tree.nodes() {
-        if let Some(element) = ElementRef::wrap(node) {
-            reader.element(element);
-        }
-    }
-    reader.fields(&tree);
-    let Reader { requisites, links, .. } = reader;
+    reader.tree(&tree);
+    reader.inner_frames(&budget);
+    let Reader { requisites, links, forms, page, warnings, .. } = reader;
     page.requisites = requisites.finish(warnings);
     page.links = links.finish(warnings);
+    page.forms = forms.finish(warnings);
+}
+
+/// How many bytes of values and texts are read of a document: a tree repeats some of them (a link
+/// that is never closed stands in each paragraph), but no honest page comes near four times.
+pub fn most_read(length: usize) -> usize {
+    4 * length + (1 << 20)
 }
 
 struct Reader<'p> {
@@ -52,13 +85,38 @@ struct Reader<'p> {
     warnings: &'p mut Warnings,
     requisites: Requisites,
     links: Links,
-    /// Place of each form in `page.forms`.
-    forms: HashMap<NodeId, usize>,
+    forms: Forms,
+    pictures: Vec<Picture>,
+    /// Documents of frames that stand in the page, and the base of each.
+    frames: Vec<(String, Base)>,
+    /// The tree being read is such a frame's.
+    framed: bool,
+    /// What is left of [`most_read`].
+    left: usize,
 }
 
-impl Reader<'_> {
-    fn set_base(&mut self, html: &Html) {
-        let mut bases = html.tree.nodes().filter_map(ElementRef::wrap).filter(|e| e.value().name() == "base");
+impl<'p> Reader<'p> {
+    fn tree(&mut self, tree: &Tree) {
+        // The first base counts for the whole page, also for what stands before it (§4.2.3).
+        self.set_base(tree);
+        for element in tree.html.tree.root().descendants().filter_map(ElementRef::wrap) {
+            match Space::of(&element.value().name.ns) {
+                Space::Html => self.element(element),
+                Space::Svg => self.svg(element),
+                Space::MathMl => self.math(element),
+                Space::Other => {}
+            }
+        }
+        self.forms.end_tree(&tree.owners);
+        let pictures = std::mem::take(&mut self.pictures);
+        for place in image::offers(&tree.html, &pictures, &self.requisites, &self.page.title) {
+            self.requisites.promote(place);
+        }
+    }
+
+    fn set_base(&mut self, tree: &Tree) {
+        let elements = tree.html.tree.root().descendants().filter_map(ElementRef::wrap);
+        let mut bases = elements.filter(|e| e.value().name() == "base" && e.value().name.ns == ns!(html));
         if let Some(href) = bases.find_map(|element| element.value().attr("href"))
             && self.base.set(href)
         {
@@ -69,103 +127,298 @@ impl Reader<'_> {
     /// `Link` fields: what a browser would fetch because of them is a requisite, the rest are hints
     /// that nothing here follows.
     fn link_fields(&mut self, document: &Document) {
-        for link in refresh::links(&document.headers) {
-            let value = |name: &str| link.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-            if let Some(class) = link_class(value("rel").unwrap_or_default(), value("as")) {
-                self.requisites.add(&self.base, &link.target, class);
+        for link in linkfield::read(&document.headers) {
+            if let Some(class) = link_class(link.parameter("rel").unwrap_or_default(), link.parameter("as")) {
+                self.add(&link.target, class);
             }
+        }
+    }
+
+    /// Frames with a document of their own (§4.8.5): a browser shows it without asking anyone.
+    fn inner_frames(&mut self, budget: &Budget) {
+        self.framed = true;
+        for (text, base) in std::mem::take(&mut self.frames) {
+            let tree = tree::parse(&text, false, budget, self.warnings);
+            self.base = base;
+            self.tree(&tree);
+        }
+        if !self.frames.is_empty() {
+            self.warnings.add("documents of frames within frames were not read");
         }
     }
 
     fn element(&mut self, element: ElementRef<'_>) {
-        let value = element.value();
-        if let Some(style) = value.attr("style") {
+        let name = element.value().name();
+        if let Some(style) = self.value(element, "style") {
             // A picture that a card shows as its background is one of the offer.
-            let class = picture(element);
-            css::inline(style, &self.base, class, &mut self.requisites, self.warnings);
+            let mut found = Vec::new();
+            css::inline(style, &mut |reference, _| found.push(reference.to_owned()), self.warnings);
+            self.picture(element, found.iter().map(String::as_str));
         }
-        self.requisite(value.attr("background"), RequisiteClass::OtherImage);
-        match value.name() {
-            "title" if self.page.title.is_empty() => self.page.title = text_of(element),
+        match name {
+            "title" if self.page.title.is_empty() && !self.framed => self.page.title = self.text_of(element),
             "a" | "area" => {
-                let label = || {
-                    let text = text_of(element);
-                    let other = ["title", "aria-label", "alt"].iter().find_map(|name| value.attr(name));
-                    if text.is_empty() { fold(other.unwrap_or_default()) } else { text }
-                };
-                if let Some(href) = value.attr("href") {
-                    self.links.add(&self.base, href, value.attr("rel").unwrap_or_default(), label);
+                if let Some(href) = self.value(element, "href") {
+                    self.link(element, href);
                 }
             }
-            "link" => {
-                let class = link_class(value.attr("rel").unwrap_or_default(), value.attr("as"));
-                if let Some(class) = class {
-                    self.requisite(value.attr("href"), class);
+            "link" => self.link_element(element),
+            "img" => self.img(element),
+            "source" => self.source(element),
+            "video" | "audio" | "track" => {
+                self.requisite(element, "src", RequisiteClass::Media);
+                if name == "video" {
+                    let poster = self.value(element, "poster");
+                    self.picture(element, poster.into_iter());
                 }
             }
-            "img" => {
-                let class = picture(element);
-                // Pages that load pictures by script keep the address in one of these.
-                for name in ["src", "data-src", "data-original", "data-lazy-src"] {
-                    self.requisite(value.attr(name), class);
+            "embed" => self.plugin(element, "src"),
+            OBJECT => self.plugin(element, "data"),
+            "input" => {
+                if self.value(element, "type").is_some_and(|kind| kind.eq_ignore_ascii_case("image")) {
+                    self.requisite(element, "src", RequisiteClass::OtherImage);
                 }
-                self.srcset(value.attr("srcset").or(value.attr("data-srcset")), class);
+                self.forms.field(element);
             }
-            "source" => {
-                let class = if in_media(element) { RequisiteClass::Media } else { picture(element) };
-                self.requisite(value.attr("src"), class);
-                self.srcset(value.attr("srcset"), class);
+            "textarea" | "select" | "button" => self.forms.field(element),
+            "form" => self.forms.form(element, &self.base),
+            "body" | "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th" => {
+                self.requisite(element, "background", RequisiteClass::OtherImage);
             }
-            "video" | "audio" | "track" | "embed" | "object" => {
-                self.requisite(value.attr("src"), RequisiteClass::Media);
-                self.requisite(value.attr("data"), RequisiteClass::Media);
-                self.requisite(value.attr("poster"), RequisiteClass::OtherImage);
-            }
-            "input" if value.attr("type").is_some_and(|kind| kind.eq_ignore_ascii_case("image")) => {
-                self.requisite(value.attr("src"), RequisiteClass::OtherImage);
-            }
-            "image" | "feImage" => {
-                // SVG within the page.
-                self.requisite(value.attr("href").or(value.attr("xlink:href")), RequisiteClass::OtherImage);
-            }
-            "iframe" | "frame" => self.requisite(value.attr("src"), RequisiteClass::Frame),
-            "script" => self.requisite(value.attr("src"), RequisiteClass::Script),
-            "style" => css::sheet(&raw_text(element), &self.base, &mut self.requisites, self.warnings),
-            "meta" if value.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh")) => {
-                self.refresh(value.attr("content").unwrap_or_default());
-            }
-            "form" => self.form(element),
+            "iframe" | "frame" => self.frame(element),
+            "script" => self.script(element),
+            "style" => self.sheet(element),
+            "meta" if !self.framed => self.refresh(element),
             _ => {}
         }
     }
 
-    fn requisite(&mut self, reference: Option<&str>, class: RequisiteClass) {
-        if let Some(reference) = reference {
-            self.requisites.add(&self.base, reference, class);
-        }
-    }
-
-    /// `a.png 1x, b.png 480w` (WHATWG HTML, srcset attributes): each candidate, since which one a
-    /// browser takes depends on its window.
-    fn srcset(&mut self, value: Option<&str>, class: RequisiteClass) {
-        let mut rest = value.unwrap_or_default();
-        for _ in 0..CANDIDATES {
-            rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
-            if rest.is_empty() {
-                return;
+    /// SVG within the page (SVG 2 §16): links, pictures, drawings to repeat.
+    fn svg(&mut self, element: ElementRef<'_>) {
+        let Some(href) = self.foreign_href(element) else {
+            if element.value().name() == "style" {
+                self.sheet(element);
             }
-            let end = rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len());
-            let (url, after) = rest.split_at(end);
-            self.requisites.add(&self.base, url.trim_end_matches(','), class);
-            // The descriptor ends at a comma; one at the end of the address leaves none.
-            let next = if url.ends_with(',') { Some(0) } else { after.find(',') };
-            rest = next.map_or("", |at| &after[at..]);
+            return;
+        };
+        match element.value().name() {
+            "a" => self.link(element, href),
+            "image" => self.picture(element, std::iter::once(href)),
+            "feImage" | "use" => {
+                self.add(href, RequisiteClass::OtherImage);
+            }
+            "script" => {
+                self.add(href, RequisiteClass::Script);
+            }
+            _ => {}
         }
-        self.warnings.add(format!("a picture has more than {CANDIDATES} candidates: the rest was not read"));
     }
 
-    fn refresh(&mut self, content: &str) {
-        match refresh::parse(content) {
+    /// Any element of MathML may be a link (MathML 3 §6.4.3); browsers of today still follow it.
+    fn math(&mut self, element: ElementRef<'_>) {
+        if let Some(href) = self.foreign_href(element) {
+            self.link(element, href);
+        }
+    }
+
+    /// `href`, or else `xlink:href`.
+    fn foreign_href<'e>(&mut self, element: ElementRef<'e>) -> Option<&'e str> {
+        let find = |space: Namespace| {
+            element.value().attrs.iter().find(|(name, _)| &*name.local == "href" && name.ns == space)
+        };
+        let (_, href) = find(ns!()).or_else(|| find(ns!(xlink)))?;
+        self.spend(href.len() + 1).then_some(&**href)
+    }
+
+    /// Whether so many bytes may be read.
+    fn spend(&mut self, bytes: usize) -> bool {
+        let enough = self.left >= bytes;
+        if enough {
+            self.left -= bytes;
+        } else {
+            self.left = 0;
+            self.warnings.add("the page repeats its references too often: the rest was not read");
+        }
+        enough
+    }
+
+    fn value<'e>(&mut self, element: ElementRef<'e>, name: &str) -> Option<&'e str> {
+        let value = element.value().attr(name)?;
+        self.spend(value.len() + 1).then_some(value)
+    }
+
+    fn add(&mut self, reference: &str, class: RequisiteClass) -> Option<usize> {
+        // What a reference costs is its length once resolved.
+        if !self.spend(self.base.length()) {
+            return None;
+        }
+        self.requisites.add(&self.base, reference, class)
+    }
+
+    fn requisite(&mut self, element: ElementRef<'_>, name: &str, class: RequisiteClass) {
+        if let Some(reference) = self.value(element, name) {
+            self.add(reference, class);
+        }
+    }
+
+    fn link(&mut self, element: ElementRef<'_>, href: &str) {
+        if !self.spend(self.base.length()) {
+            return;
+        }
+        let rel = self.value(element, "rel").unwrap_or_default();
+        let mut links = std::mem::take(&mut self.links);
+        links.add(&self.base.clone(), href, rel, || self.label(element));
+        self.links = links;
+    }
+
+    /// What a reader sees of a link, or else what is said in its place.
+    fn label(&mut self, element: ElementRef<'_>) -> String {
+        let text = self.text_of(element);
+        if !text.is_empty() {
+            return text;
+        }
+        let said = ["title", "aria-label", "alt"].into_iter().find_map(|name| self.value(element, name));
+        if let Some(said) = said.map(fold).filter(|said| !said.is_empty()) {
+            return said;
+        }
+        let inside = element.descendants().take(TEXT_NODES).filter_map(ElementRef::wrap);
+        let mut alternatives = inside.filter_map(|e| e.value().attr("alt")).map(fold);
+        alternatives.find(|alt| !alt.is_empty()).unwrap_or_default()
+    }
+
+    /// Visible text, folded, within its limits.
+    fn text_of(&mut self, element: ElementRef<'_>) -> String {
+        let mut text = String::new();
+        for node in element.descendants().take(TEXT_NODES) {
+            let Node::Text(piece) = node.value() else { continue };
+            let piece = start(piece, LOOK_BYTES);
+            if !self.spend(piece.len()) || !fold_into(&mut text, piece) {
+                break;
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    /// Takes the addresses of one picture; the first is what shows until a script changes it.
+    fn picture<'e>(&mut self, element: ElementRef<'_>, references: impl Iterator<Item = &'e str>) {
+        let places: Vec<usize> =
+            references.filter_map(|reference| self.add(reference, RequisiteClass::OtherImage)).collect();
+        if !places.is_empty() {
+            self.pictures.push(Picture { node: element.id(), first: None, places });
+        }
+    }
+
+    fn img(&mut self, element: ElementRef<'_>) {
+        let shown = self.value(element, "src").and_then(|src| self.add(src, RequisiteClass::OtherImage));
+        let mut places: Vec<usize> = shown.into_iter().collect();
+        places.extend(self.srcset(element, "srcset"));
+        // Pages that load pictures by script keep the address in one of these.
+        let before = places.len();
+        for name in ["data-src", "data-original", "data-lazy-src", "data-lazy"] {
+            if let Some(src) = self.value(element, name) {
+                places.extend(self.add(src, RequisiteClass::OtherImage));
+            }
+        }
+        places.extend(self.srcset(element, "data-srcset"));
+        let first = shown.filter(|_| places.len() > before);
+        if !places.is_empty() {
+            self.pictures.push(Picture { node: element.id(), first, places });
+        }
+    }
+
+    fn source(&mut self, element: ElementRef<'_>) {
+        match element.parent().and_then(ElementRef::wrap).map(|parent| parent.value().name()) {
+            Some("video" | "audio") => self.requisite(element, "src", RequisiteClass::Media),
+            Some("picture") => {
+                let mut places = self.srcset(element, "srcset");
+                places.extend(self.srcset(element, "data-srcset"));
+                if !places.is_empty() {
+                    self.pictures.push(Picture { node: element.id(), first: None, places });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn srcset(&mut self, element: ElementRef<'_>, name: &str) -> Vec<usize> {
+        let value = self.value(element, name).unwrap_or_default();
+        let (candidates, more) = srcset::candidates(value);
+        if more {
+            let most = srcset::CANDIDATES;
+            self.warnings.add(format!("a picture has more than {most} candidates: the rest was not read"));
+        }
+        candidates.into_iter().filter_map(|url| self.add(url, RequisiteClass::OtherImage)).collect()
+    }
+
+    /// `<object>` and `<embed>` show what their type says: a picture, a page, or else media.
+    fn plugin(&mut self, element: ElementRef<'_>, name: &str) {
+        let Some(reference) = self.value(element, name) else { return };
+        let kind = start(self.value(element, "type").unwrap_or_default(), 64).to_ascii_lowercase();
+        let path = start(reference.split(['?', '#']).next().unwrap_or_default(), 4_096).to_ascii_lowercase();
+        let ends = |endings: &[&str]| kind.is_empty() && endings.iter().any(|end| path.ends_with(end));
+        if kind.starts_with("image/") || ends(&[".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".svg", ".bmp"]) {
+            self.picture(element, std::iter::once(reference));
+        } else if matches!(kind.as_str(), "text/html" | "application/xhtml+xml") || ends(&[".html", ".htm"]) {
+            self.add(reference, RequisiteClass::Frame);
+        } else {
+            self.add(reference, RequisiteClass::Media);
+        }
+    }
+
+    fn frame(&mut self, element: ElementRef<'_>) {
+        let inner = if element.value().name() == "iframe" { self.value(element, "srcdoc") } else { None };
+        match inner {
+            Some(text) if self.frames.len() < INNER_FRAMES => self.frames.push((text.to_owned(), self.base.clone())),
+            Some(_) => self.warnings.add(format!("more than {INNER_FRAMES} frames with documents of their own")),
+            None => self.requisite(element, "src", RequisiteClass::Frame),
+        }
+    }
+
+    /// A script of a type that browsers do not know is data, and not fetched (§4.12.1.1).
+    fn script(&mut self, element: ElementRef<'_>) {
+        let kind = start(self.value(element, "type").unwrap_or_default(), 64).trim_ascii().to_ascii_lowercase();
+        let known = matches!(kind.as_str(), "" | "module")
+            || kind.ends_with("/javascript")
+            || kind.ends_with("/ecmascript")
+            || matches!(kind.as_str(), "application/x-javascript" | "application/x-ecmascript" | "text/jscript")
+            || kind.starts_with("text/javascript1.");
+        if known {
+            self.requisite(element, "src", RequisiteClass::Script);
+        }
+    }
+
+    fn sheet(&mut self, element: ElementRef<'_>) {
+        let text: String = element.children().filter_map(|node| node.value().as_text()).map(|text| &**text).collect();
+        if !self.spend(text.len()) {
+            return;
+        }
+        let (base, requisites) = (&self.base, &mut self.requisites);
+        let (length, mut left) = (base.length(), self.left);
+        let mut add = |reference: &str, class: RequisiteClass| {
+            if left > length {
+                left -= length;
+                requisites.add(base, reference, class);
+            }
+        };
+        css::sheet(&text, &mut add, self.warnings);
+        self.left = left;
+    }
+
+    fn link_element(&mut self, element: ElementRef<'_>) {
+        let rel = self.value(element, "rel").unwrap_or_default();
+        let Some(class) = link_class(rel, self.value(element, "as")) else { return };
+        self.requisite(element, "href", class);
+        if class == RequisiteClass::OtherImage {
+            self.srcset(element, "imagesrcset");
+        }
+    }
+
+    fn refresh(&mut self, element: ElementRef<'_>) {
+        if !self.value(element, "http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh")) {
+            return;
+        }
+        match refresh::parse(self.value(element, "content").unwrap_or_default()) {
             Some(found) if self.page.refresh.is_none() => {
                 refresh::take(found, &self.base, self.page, self.warnings);
             }
@@ -173,43 +426,25 @@ impl Reader<'_> {
             None => self.warnings.add("a refresh that cannot be read"),
         }
     }
+}
 
-    fn form(&mut self, element: ElementRef<'_>) {
-        if self.page.forms.len() >= REFERENCES {
-            return self.warnings.add(format!("more than {REFERENCES} forms: the rest was not read"));
-        }
-        let value = element.value();
-        let method = value.attr("method").unwrap_or_default().to_ascii_lowercase();
-        let action = match value.attr("action").map(|action| self.base.resolve(action)) {
-            // Without an action a form goes to the page itself.
-            None | Some(Reading::Nothing) => self.base.own().to_owned(),
-            Some(Reading::Url(url)) => url,
-            Some(Reading::Dropped | Reading::TooLong) => String::new(),
-        };
-        self.forms.insert(element.id(), self.page.forms.len());
-        self.page.forms.push(Form {
-            action,
-            method: if matches!(method.as_str(), "post" | "dialog") { method } else { "get".into() },
-            fields: Vec::new(),
-        });
-    }
+enum Space {
+    Html,
+    Svg,
+    MathMl,
+    Other,
+}
 
-    /// Gives each field to the form that owns it.
-    fn fields(&mut self, tree: &tree::Tree) {
-        let mut left = REFERENCES;
-        for (field, form) in &tree.owners {
-            let Some(form) = self.forms.get(form).and_then(|at| self.page.forms.get_mut(*at)) else { continue };
-            let Some(element) = tree.html.tree.get(*field).and_then(ElementRef::wrap) else { continue };
-            let kind = match element.value().name() {
-                "input" => element.value().attr("type").unwrap_or("text").to_ascii_lowercase(),
-                name @ ("textarea" | "select" | "button") => name.to_owned(),
-                _ => continue,
-            };
-            if left == 0 {
-                return self.warnings.add(format!("more than {REFERENCES} form fields: the rest was not read"));
-            }
-            left -= 1;
-            form.fields.push((fold(element.value().attr("name").unwrap_or_default()), fold(&kind)));
+impl Space {
+    fn of(namespace: &Namespace) -> Self {
+        if *namespace == ns!(html) {
+            Self::Html
+        } else if *namespace == ns!(svg) {
+            Self::Svg
+        } else if *namespace == ns!(mathml) {
+            Self::MathMl
+        } else {
+            Self::Other
         }
     }
 }
@@ -230,7 +465,7 @@ fn link_class(rel: &str, destination: Option<&str>) -> Option<RequisiteClass> {
     if !is("preload") {
         return None;
     }
-    match destination?.to_ascii_lowercase().as_str() {
+    match start(destination?, 16).to_ascii_lowercase().as_str() {
         "style" => Some(RequisiteClass::Stylesheet),
         "font" => Some(RequisiteClass::Font),
         "image" => Some(RequisiteClass::OtherImage),
@@ -238,31 +473,4 @@ fn link_class(rel: &str, destination: Option<&str>) -> Option<RequisiteClass> {
         "video" | "audio" | "track" => Some(RequisiteClass::Media),
         _ => None,
     }
-}
-
-fn picture(element: ElementRef<'_>) -> RequisiteClass {
-    if image::shows_offer(element) { RequisiteClass::ListingImage } else { RequisiteClass::OtherImage }
-}
-
-fn in_media(element: ElementRef<'_>) -> bool {
-    element.parent().and_then(ElementRef::wrap).is_some_and(|parent| matches!(parent.value().name(), "video" | "audio"))
-}
-
-/// Visible text, folded, within its limits.
-fn text_of(element: ElementRef<'_>) -> String {
-    let mut text = String::new();
-    for node in element.descendants().take(TEXT_NODES) {
-        if let Node::Text(piece) = node.value()
-            && !fold_into(&mut text, piece)
-        {
-            break;
-        }
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
-/// Text as it stands.
-fn raw_text(element: ElementRef<'_>) -> String {
-    element.children().filter_map(|node| node.value().as_text()).map(|text| &**text).collect()
 }

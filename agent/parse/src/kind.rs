@@ -7,10 +7,7 @@ const SNIFF_BYTES: usize = 1445;
 
 /// From `Content-Type`; from the first bytes when there is none (MIME Sniffing §7.1).
 pub fn kind(content_type: Option<&[u8]>, body: &[u8]) -> PageKind {
-    let value = content_type.unwrap_or_default();
-    let essence = value.split(|&b| b == b';' || b == b',').next().unwrap_or_default();
-    let essence = String::from_utf8_lossy(&essence[..essence.len().min(200)]);
-    let essence = essence.trim().to_ascii_lowercase();
+    let essence = essence(content_type);
     match essence.as_str() {
         "text/html" | "application/xhtml+xml" => PageKind::Html,
         "text/css" => PageKind::Stylesheet,
@@ -27,6 +24,18 @@ pub fn kind(content_type: Option<&[u8]>, body: &[u8]) -> PageKind {
         _ if essence.ends_with("+xml") || essence.ends_with("+json") => PageKind::Text,
         _ => PageKind::Binary,
     }
+}
+
+/// Whether a type says XHTML, where self-closing tags close their element.
+pub fn is_xhtml(content_type: Option<&[u8]>) -> bool {
+    essence(content_type) == "application/xhtml+xml"
+}
+
+/// Type and subtype in lower case.
+fn essence(content_type: Option<&[u8]>) -> String {
+    let value = content_type.unwrap_or_default();
+    let essence = value.split(|&b| b == b';' || b == b',').next().unwrap_or_default();
+    String::from_utf8_lossy(&essence[..essence.len().min(200)]).trim().to_ascii_lowercase()
 }
 
 const OPENINGS: [&[u8]; 21] = [

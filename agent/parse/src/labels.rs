@@ -4,16 +4,48 @@
 /// Longest label looked at, in bytes.
 const LABEL_BYTES: usize = 100;
 
-/// A parameter of a `Content-Type` value (RFC 9110 §8.3.1), quoted or not.
+/// A parameter of a `Content-Type` value (RFC 9110 §8.3.1; WHATWG MIME Sniffing §4.4), the first
+/// of its name.
 pub fn parameter(content_type: Option<&[u8]>, name: &str) -> Option<String> {
     let value = content_type?;
-    let value = String::from_utf8_lossy(&value[..value.len().min(1024)]).into_owned();
-    value.split(';').skip(1).find_map(|part| {
-        let (found, value) = part.split_once('=')?;
-        let value = value.trim().trim_matches(['"', '\'']);
-        let fits = found.trim().eq_ignore_ascii_case(name) && !value.is_empty();
-        fits.then(|| value.chars().take(LABEL_BYTES).collect())
-    })
+    let value = String::from_utf8_lossy(&value[..value.len().min(1024)]);
+    let mut rest = value.split_once(';')?.1;
+    loop {
+        let end = rest.find([';', '=']).unwrap_or(rest.len());
+        let found = rest[..end].trim();
+        rest = &rest[end..];
+        let mut text = String::new();
+        if let Some(after) = rest.strip_prefix('=') {
+            rest = after;
+            if let Some(quoted) = rest.strip_prefix('"') {
+                rest = unquote(quoted, &mut text);
+            } else {
+                let end = rest.find(';').unwrap_or(rest.len());
+                text.push_str(rest[..end].trim_end());
+            }
+        }
+        if found.eq_ignore_ascii_case(name) && !text.is_empty() {
+            return Some(text.chars().take(LABEL_BYTES).collect());
+        }
+        rest = rest.split_once(';')?.1;
+    }
+}
+
+/// Reads a quoted string whose opening quote is gone (RFC 9110 §5.6.4); gives what follows it.
+fn unquote<'t>(quoted: &'t str, out: &mut String) -> &'t str {
+    let mut escaped = false;
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if escaped => {
+                escaped = false;
+                out.push(c);
+            }
+            '\\' => escaped = true,
+            '"' => return &quoted[at + 1..],
+            _ => out.push(c),
+        }
+    }
+    ""
 }
 
 /// The label in `content="text/html; charset=…"` (§2.4.1, "extracting a character encoding").
@@ -26,7 +58,8 @@ pub fn from_content(content: &str) -> Option<String> {
             let value = value.trim_ascii_start();
             let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
             let label = match quote {
-                Some(quote) => value[1..].split(quote).next()?,
+                // A quote that is never closed makes it nothing.
+                Some(quote) => value[1..].split_once(quote)?.0,
                 None => value.split([' ', '\t', '\n', '\r', '\x0c', ';']).next()?,
             };
             return Some(label.chars().take(LABEL_BYTES).collect());
@@ -66,6 +99,21 @@ pub fn meta_labels(head: &[u8]) -> Vec<String> {
         }
     }
     labels
+}
+
+/// The label in an XML declaration ("get an XML encoding").
+pub fn xml_label(head: &[u8]) -> Option<String> {
+    let declaration = head.strip_prefix(b"<?xml")?;
+    let declaration = &declaration[..declaration.iter().position(|&b| b == b'>')?];
+    let at = declaration.windows(8).position(|w| w == b"encoding")?;
+    let skip = |bytes: &'_ [u8]| bytes.iter().take_while(|&&b| b <= 0x20).count();
+    let mut rest = &declaration[at + 8..];
+    rest = rest[skip(rest)..].strip_prefix(b"=")?;
+    rest = &rest[skip(rest)..];
+    let quote = *rest.first().filter(|b| matches!(b, b'"' | b'\''))?;
+    let label = rest[1..].split(|&b| b == quote).next().filter(|label| label.len() < rest.len() - 1)?;
+    let plain = label.len() <= LABEL_BYTES && label.iter().all(|&b| b > 0x20);
+    plain.then(|| String::from_utf8_lossy(label).into_owned())
 }
 
 fn starts_with_tag(rest: &[u8], tag: &[u8]) -> bool {

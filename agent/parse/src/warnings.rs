@@ -4,6 +4,8 @@ use vigie_wire::limits::TEXT_BYTES;
 
 /// Most lines kept.
 const LINES: usize = 100;
+/// Most bytes looked at for one text field: white space may fill megabytes and fold to nothing.
+pub const LOOK_BYTES: usize = 16 * TEXT_BYTES;
 
 /// Collects warnings.
 #[derive(Debug, Default)]
@@ -20,6 +22,11 @@ impl Warnings {
         }
     }
 
+    /// Adds the lines of another.
+    pub fn append(&mut self, other: Self) {
+        other.lines.into_iter().for_each(|line| self.add(line));
+    }
+
     /// The lines.
     pub fn into_lines(self) -> Vec<String> {
         self.lines
@@ -30,7 +37,7 @@ impl Warnings {
 /// text field.
 pub fn fold(text: &str) -> String {
     let mut out = String::new();
-    fold_into(&mut out, text);
+    fold_into(&mut out, start(text, LOOK_BYTES));
     out.truncate(out.trim_end().len());
     out
 }
@@ -48,4 +55,9 @@ pub fn fold_into(out: &mut String, text: &str) -> bool {
         out.push(c);
     }
     true
+}
+
+/// The beginning of a text, at most as many bytes as given.
+pub fn start(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
-use vigie_config::refusal::Refusal;
-use vigie_store::{Commitment, Draft, Kind, Private, Reader, Store};
+use vigie_config::mandate::Mandate;
+use vigie_store::{Kind, Reader, Store};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, review, show, workstation};
+use crate::act::{ActEntry, Actor};
+use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem, exit};
-use crate::rows::{ExhibitRow, MandateRow, ReadRow, SignedAct};
-use crate::{mandates, record};
+use crate::mandates;
+use crate::rows::{ExhibitRow, ReadRow, SEALED_COPY};
 
 /// List exhibits.
 #[derive(Args)]
@@ -90,6 +92,9 @@ pub enum ExhibitCommand {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'\n  age -d -i case.txt -o 3.warc.gz 3.age"
     )]
     Get(GetArgs),
+    /// Read an exhibit in memory as one of its recipients. The act is signed by the agent and logged
+    /// with its purpose before a byte is shown.
+    Open(Box<review::ReviewArgs>),
 }
 
 #[derive(Args)]
@@ -113,24 +118,27 @@ pub struct GetArgs {
 }
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
-    let ExhibitCommand::Get(args) = command;
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("a read needs a purpose: say why with --purpose TEXT"));
+    match command {
+        ExhibitCommand::Get(args) => get(args),
+        ExhibitCommand::Open(args) => review::open(*args),
     }
+}
+
+fn get(args: GetArgs) -> Result<u8, Problem> {
+    purpose(&args.purpose)?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
     }
+    let key = key(&args.open)?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;
-    let key = key(&args.open)?;
     let store = open_with(&args.open.at.store, key)?;
     let reader = Reader::open(&args.open.at.store)?;
     let (entry, mut age) = reader.exhibit(args.number)?;
     let row: ExhibitRow = serde_json::from_slice(&store.row(entry.sequence)?)
         .map_err(|e| Problem::unsound(format!("the row of exhibit {} cannot be read ({e})", args.number)))?;
-    let mandate_row = mandates::find(&store, Some(&row.mandate))?;
-    log_read(&store, &args, &agent, &mandate_row)?;
+    log_read(&store, &args, &agent, &mandates::read(&store, &row.mandate)?)?;
     let copied = copy(&mut age, &to)?;
     if entry.age.as_ref().is_none_or(|age| age.sha256 != copied.1) {
         return Err(Problem::unsound(format!("exhibit {} is not what the log says: run vigie verify", args.number)));
@@ -146,51 +154,15 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
 }
 
 /// The read is logged before the bytes leave: a copy without an entry cannot exist.
-fn log_read(
-    store: &Store,
-    args: &GetArgs,
-    agent: &crate::agentkey::AgentKey,
-    mandate_row: &MandateRow,
-) -> Result<(), Problem> {
+fn log_read(store: &Store, args: &GetArgs, agent: &AgentKey, mandate: &Mandate) -> Result<(), Problem> {
     let now = clock().stamp().wall;
-    let signed = vigie_config::mandate::SignedMandate::new(
-        mandate_row.document.clone().into_bytes(),
-        mandate_row.signature.clone().into_bytes(),
-    );
-    let mandate = signed.verify_at_any_time(&mandates::signers(store)?).map_err(|e| Problem::unsound(e.to_string()))?;
-    let Some(code) = mandate.agent_code(agent.public()).map(str::to_owned) else {
-        let refusal = Refusal::AgentUnknown { mandate: mandate.id().to_owned() };
-        return Err(mandates::refuse(store, mandates::about_mandate(mandate.id()), refusal.into()));
-    };
-    let statement = format!(
-        "vigie read\ntime {now}\norigin {}\nexhibit {}\nform sealed copy\nmandate {}\nagent {code}\npurpose {}\n",
-        store.origin(),
-        args.number,
-        mandate.id(),
-        record::one_line(&args.purpose)
-    );
-    let act = SignedAct { signature: agent.sign(&statement)?, statement };
+    let actor = Actor::new(store, mandate, agent, now)?;
+    let own = [("exhibit", args.number.to_string()), ("form", SEALED_COPY.to_owned())];
+    let act = actor.sign(store, Kind::Read, now, &args.purpose, &own)?;
     let row =
-        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: "sealed copy".into(), act: act.clone() };
-    store.append(Draft {
-        kind: Kind::Read,
-        mandate: Some(mandate.digest().0),
-        session: None,
-        exhibit: None,
-        commitments: vec![
-            Commitment { name: "agent-signature", value: act.signature.clone().into_bytes() },
-            Commitment { name: "agent-statement", value: act.statement.clone().into_bytes() },
-        ],
-        private: Some(Private {
-            recipients: mandates::recipients(&mandate, now)?,
-            json: json!({"statement": act.statement, "signature": act.signature, "exhibit": args.number})
-                .to_string()
-                .into_bytes(),
-        }),
-        row: serde_json::to_vec(&row).failing("preparing the entry")?,
-        url_row: None,
-        state: Vec::new(),
-    })?;
+        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED_COPY.into(), act: act.clone() };
+    let private = json!({"exhibit": args.number});
+    actor.log(store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)?;
     Ok(())
 }
 

@@ -53,19 +53,22 @@ pub fn init(args: Init) -> Result<u8, Problem> {
 pub struct Unlock {
     #[command(flatten)]
     open: OpenArgs,
-    /// Forget it after this many minutes (1 to 720).
+    /// Forget it when no command used it for this many minutes (1 to 720).
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=720))]
     minutes: u16,
 }
 
 pub fn unlock(args: Unlock) -> Result<u8, Problem> {
     if !args.open.at.store.is_dir() {
-        return Err(Problem::input(format!("there is no store at {}", args.open.at.store.display())));
+        return Err(Problem::input(format!(
+            "there is no store at {}: make one with vigie init",
+            args.open.at.store.display()
+        )));
     }
     let passphrase = secrets::passphrase(Secret::Store, args.open.passphrase_fd, false)?;
-    let key = vigie_store::unlock_key(&args.open.at.store, &passphrase)?;
-    secrets::ring::keep(&args.open.at.store, &key, usize::from(args.minutes) * 60)?;
-    show::line(format!("unlocked for {} minutes", args.minutes))?;
+    let key = super::unlock(&args.open.at.store, &passphrase)?;
+    secrets::ring::keep(&args.open.at.store, &key, args.minutes)?;
+    show::line(format!("unlocked; locked again after {} minutes without use", args.minutes))?;
     Ok(exit::OK)
 }
 

@@ -10,7 +10,7 @@ use vigie_store::{Commitment, Store};
 
 use super::{OpenArgs, clock, key, open, open_with, show};
 use crate::error::{Problem, exit};
-use crate::{incoming, mandates};
+use crate::{incoming, mandates, outside};
 
 /// Check, add, list, show and revoke mandates.
 #[derive(Subcommand)]
@@ -134,7 +134,7 @@ fn summary(mandate: &Mandate) -> Result<(), Problem> {
 fn add(args: AddArgs) -> Result<u8, Problem> {
     let (document, signature) = read(&args.file, args.sig.as_deref())?;
     let store = open(&args.open)?;
-    let about = mandates::about_document(&document);
+    let about = outside::about_document(&document);
     let (mandate, receipt) = mandates::add(&store, document, signature, clock().stamp().wall)
         .map_err(|problem| refuse(&store, about, problem.of(&args.file)))?;
     summary(&mandate)?;
@@ -144,7 +144,7 @@ fn add(args: AddArgs) -> Result<u8, Problem> {
 
 /// A document that does not count is a log entry; one that cannot be read is only a mistake.
 fn refuse(store: &Store, about: Commitment, problem: Problem) -> Problem {
-    if problem.code == exit::REFUSED { mandates::refuse(store, about, problem) } else { problem }
+    if problem.code == exit::REFUSED { outside::refuse(store, about, problem) } else { problem }
 }
 
 fn revoke(args: AddArgs) -> Result<u8, Problem> {
@@ -152,7 +152,7 @@ fn revoke(args: AddArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     match open_with(&args.open.at.store, key.clone()) {
         Ok(store) => {
-            let about = mandates::about_document(&document);
+            let about = outside::about_document(&document);
             let (list, receipt) = mandates::revoke(&store, document, signature, clock().stamp().wall)
                 .map_err(|problem| refuse(&store, about, problem.of(&args.file)))?;
             show::line(format!("list issued {} taken in as entry {}", list.issued(), receipt.sequence))?;

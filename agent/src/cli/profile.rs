@@ -11,10 +11,11 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::profile::Profile;
 use vigie_store::{Commitment, Draft, Kind, Private};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, show, workstation};
+use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::jar::Jar;
-use crate::rows::{ProfileRow, ProfileSessionRow, SignedAct};
+use crate::rows::{ProfileRow, ProfileSessionRow};
 use crate::secrets::{self, Secret};
 use crate::{mandates, run};
 
@@ -27,8 +28,14 @@ pub enum ProfileCommand {
     /// List profiles and shipped header sets.
     #[command(after_help = "Example:\n  vigie profile list --store store --json")]
     List(ListArgs),
+    /// Give a profile's key a new passphrase.
+    #[command(after_help = "Example:\n  vigie profile passphrase --store store --profile heron")]
+    Passphrase(PassphraseArgs),
     /// A profile's session with a site.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie profile session import cookies.txt --store store --purpose 'log-in of 3 March'"
+    )]
     Session(SessionCommand),
 }
 
@@ -68,6 +75,24 @@ pub struct ListArgs {
 }
 
 #[derive(Args)]
+pub struct PassphraseArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    /// Case (else: the only one with such a profile).
+    #[arg(long, value_name = "ID")]
+    case: Option<String>,
+    /// Pseudonym (else: the only one).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Read the profile's old passphrase from this file descriptor.
+    #[arg(long, value_name = "N")]
+    profile_passphrase_fd: Option<RawFd>,
+    /// Read the profile's new passphrase from this file descriptor.
+    #[arg(long, value_name = "N")]
+    new_passphrase_fd: Option<RawFd>,
+}
+
+#[derive(Args)]
 pub struct ImportArgs {
     /// The cookies.
     #[arg(value_name = "FILE")]
@@ -94,6 +119,7 @@ pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
     match command {
         ProfileCommand::New(args) => new(args),
         ProfileCommand::List(args) => list(args),
+        ProfileCommand::Passphrase(args) => passphrase(args),
         ProfileCommand::Session(SessionCommand::Import(args)) => import(args),
     }
 }
@@ -120,7 +146,8 @@ fn new(args: NewArgs) -> Result<u8, Problem> {
         return Err(Problem::input("the case has a profile of this name already"));
     }
     let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, true)?;
-    store.create_profile(mandate.case(), profile.name(), &passphrase)?;
+    // No entry names the profile: a key that lies there was left by a stop before its entry.
+    store.create_profile(mandate.case(), profile.name(), &passphrase, true)?;
     let row = ProfileRow { name: profile.name().to_owned(), case: mandate.case().to_owned(), document: text };
     let receipt = store.append(Draft {
         kind: Kind::ProfileCreated,
@@ -185,10 +212,26 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
     Ok(exit::OK)
 }
 
+fn passphrase(args: PassphraseArgs) -> Result<u8, Problem> {
+    let store = open(&args.open)?;
+    let fits = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let mut found: Vec<ProfileRow> = mandates::rows::<ProfileRow>(&store, Kind::ProfileCreated)?
+        .into_iter()
+        .map(|(_, row)| row)
+        .filter(|row| fits(&args.case, &row.case) && fits(&args.profile, &row.name))
+        .collect();
+    let (Some(row), true) = (found.pop(), found.is_empty()) else {
+        return Err(Problem::input("name one profile with --case ID and --profile NAME (see vigie profile list)"));
+    };
+    let old = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
+    let new = secrets::passphrase(Secret::NewProfile, args.new_passphrase_fd, true)?;
+    store.change_profile_passphrase(&row.case, &row.name, &old, &new)?;
+    show::line("the passphrase was changed; copies of the store made before still open with the old one")?;
+    Ok(exit::OK)
+}
+
 fn import(args: ImportArgs) -> Result<u8, Problem> {
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("an import needs a purpose: say why with --purpose TEXT"));
-    }
+    purpose(&args.purpose)?;
     let text = std::fs::read_to_string(&args.file)
         .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
     let store = open(&args.open)?;
@@ -204,7 +247,6 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     let profile = run::profile(&store, mandate.case(), args.profile.as_deref())?;
     let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
     let agent = agent_key(&args.agent, &workstation)?;
-    let recipients = mandates::recipients(&mandate, now)?;
     let hosts: Vec<String> = mandate.targets().iter().map(|target| target.host().reveal().to_owned()).collect();
     let powers = Powers::bind(mandate, &profile, agent.public(), now).map_err(|e| Problem::refused(e.to_string()))?;
     let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
@@ -217,15 +259,9 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
             args.file.display()
         )));
     }
-    let statement = format!(
-        "vigie profile-session\ntime {now}\norigin {}\nmandate {}\nagent {}\nprofile {}\ncookies {taken}\npurpose {}\n",
-        store.origin(),
-        powers.mandate().id(),
-        powers.agent_code(),
-        profile.name(),
-        crate::record::one_line(&args.purpose)
-    );
-    let act = SignedAct { signature: agent.sign(&statement)?, statement };
+    let actor = Actor::new(&store, powers.mandate(), &agent, now)?;
+    let own = [("profile", profile.name().to_owned()), ("cookies", taken.to_string())];
+    let act = actor.sign(&store, Kind::ProfileSession, now, &args.purpose, &own)?;
     let row = ProfileSessionRow {
         profile: profile.name().to_owned(),
         mandate: powers.mandate().id().to_owned(),
@@ -233,23 +269,8 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
         purpose: args.purpose.clone(),
         act: act.clone(),
     };
-    let receipt = store.append(Draft {
-        kind: Kind::ProfileSession,
-        mandate: Some(powers.mandate().digest().0),
-        session: None,
-        exhibit: None,
-        commitments: vec![
-            Commitment { name: "agent-signature", value: act.signature.clone().into_bytes() },
-            Commitment { name: "agent-statement", value: act.statement.clone().into_bytes() },
-        ],
-        private: Some(Private {
-            recipients,
-            json: json!({"statement": act.statement, "signature": act.signature}).to_string().into_bytes(),
-        }),
-        row: serde_json::to_vec(&row).failing("preparing the entry")?,
-        url_row: None,
-        state,
-    })?;
+    let entry = ActEntry { kind: Kind::ProfileSession, row: &row, private: json!({}), state };
+    let receipt = actor.log(&store, &act, entry, now)?;
     show::line(format!("{taken} cookies imported, entry {}", receipt.sequence))?;
     Ok(exit::OK)
 }

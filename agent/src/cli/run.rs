@@ -1,18 +1,24 @@
 //! `vigie run` and `vigie capture`.
 
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, show, workstation};
+use vigie_store::Store;
+
+use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
 use crate::error::{Failing, Problem, exit};
-use crate::incoming;
 use crate::monitor::{Monitor, Terminal};
 use crate::run::{Plan, ROUND, Report, Work};
 use crate::secrets::{self, Secret};
 use crate::stop::Stop;
+
+/// How often a run that waits for its next round looks for lists of revocations.
+const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Args)]
 struct Common {
@@ -75,6 +81,9 @@ pub fn capture(args: CaptureArgs) -> Result<u8, Problem> {
         (None, Some(fd)) => secrets::line_from_fd(fd)?,
         (None, None) => return Err(Problem::input("which address? give it, or --url-fd N")),
     };
+    if url.is_empty() {
+        return Err(Problem::input("no address was given: give one, on its own line"));
+    }
     work(args.common, true, move || Work::Address(url.clone()))
 }
 
@@ -83,22 +92,25 @@ pub fn run(args: RunArgs) -> Result<u8, Problem> {
 }
 
 fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem> {
-    if args.purpose.trim().is_empty() {
-        return Err(Problem::input("a session needs a purpose: say why with --purpose TEXT"));
-    }
+    purpose(&args.purpose)?;
+    let folder = &args.open.at.store;
+    let workstation = workstation(args.agent.config.as_deref(), folder)?;
+    // Everything that may be asked for is asked before the first round, and once.
+    let key = key(&args.open)?;
+    let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
+    let agent = Arc::new(agent_key(&args.agent, &workstation)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let stop = Stop::default();
-    runtime.spawn(signals(stop.clone()));
-    let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
-    let store = open(&args.open)?;
+    // From here on a signal ends the run in order; until here it ended the program, a prompt too.
+    runtime.block_on(async { signals(stop.clone()) }).failing("preparing for signals")?;
+    let store = open_with(folder, key)?;
     let terminal: Arc<dyn Monitor> = Arc::new(Terminal::new(args.quiet));
     loop {
-        let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
         let plan = Plan {
             store: Arc::clone(&store),
-            folder: args.open.at.store.clone(),
-            agent: agent_key(&args.agent, &workstation)?,
-            workstation,
+            folder: folder.clone(),
+            agent: Arc::clone(&agent),
+            workstation: workstation.clone(),
             mandate: args.mandate.clone(),
             profile: args.profile.clone(),
             profile_passphrase: profile_passphrase.clone(),
@@ -114,48 +126,56 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
         if once || report.stopped.is_some() {
             return Ok(report.code());
         }
-        let look =
-            || incoming::between_rounds(&store, &args.open.at.store, args.mandate.as_deref(), clock().stamp().wall);
-        runtime.block_on(pause(&stop, look))?;
-    }
-}
-
-/// From the end of a round to the beginning of the next.
-async fn pause(stop: &Stop, look: impl Fn() -> Result<(), Problem>) -> Result<(), Problem> {
-    let mut signal = stop.signal();
-    let next = tokio::time::Instant::now() + ROUND;
-    while tokio::time::Instant::now() < next {
-        tokio::select! {
-            () = tokio::time::sleep(incoming::LOOK) => look()?,
-            () = signal.raised() => {
-                let reason = stop.reason().unwrap_or_default();
-                return Err(Problem::new(exit::STOPPED, format!("ended between two rounds: {reason}")));
-            }
+        let next = clock().stamp().wall + ROUND;
+        terminal.line(&format!("the next round begins at {}", next.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        if runtime.block_on(rest(&store, args.mandate.as_deref(), &stop))?.is_break() {
+            return Ok(exit::STOPPED);
         }
     }
-    Ok(())
 }
 
 /// Ctrl-C and SIGTERM end the run in order; a second one ends it at once (the store is sound at
-/// every moment, so nothing acknowledged is lost).
-async fn signals(stop: Stop) {
+/// every moment, so nothing acknowledged is lost). Needs a runtime to run in.
+fn signals(stop: Stop) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    let mut count = 0u8;
-    loop {
-        let name = tokio::select! {
-            _ = interrupt.recv() => "Ctrl-C",
-            _ = terminate.recv() => "SIGTERM",
-        };
-        count += 1;
-        if count > 1 {
-            std::process::exit(i32::from(exit::STOPPED));
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        let mut count = 0u8;
+        loop {
+            let name = tokio::select! {
+                _ = interrupt.recv() => "Ctrl-C",
+                _ = terminate.recv() => "SIGTERM",
+            };
+            count += 1;
+            if count > 1 {
+                std::process::exit(i32::from(exit::STOPPED));
+            }
+            stop.raise(format!("signal: {name}"));
         }
-        stop.raise(format!("signal: {name}"));
+    });
+    Ok(())
+}
+
+/// Waits for the next round. A list of revocations that comes meanwhile is taken in within a
+/// second, and ends the run when its mandate is meant.
+async fn rest(store: &Store, mandate: Option<&str>, stop: &Stop) -> Result<ControlFlow<()>, Problem> {
+    let until = Instant::now() + ROUND;
+    let mut signal = stop.signal();
+    while Instant::now() < until {
+        tokio::select! {
+            biased;
+            () = signal.raised() => return Ok(ControlFlow::Break(())),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let now = clock().stamp().wall;
+        for list in crate::incoming::take(store, store.folder(), store.key(), now) {
+            let mandate = crate::mandates::find(store, mandate)?;
+            let mandate = crate::mandates::read(store, &mandate.id)?;
+            list?.check(&mandate, now).map_err(|refusal| Problem::refused(refusal.to_string()))?;
+        }
     }
+    Ok(ControlFlow::Continue(()))
 }
 
 #[derive(Serialize)]

@@ -12,12 +12,22 @@ pub fn error(problem: &Problem) {
     let _ = writeln!(anstream::stderr(), "\u{1b}[31mvigie:\u{1b}[0m {problem}");
 }
 
+/// Something to know that stops nothing: one line on standard error.
+pub fn warning(line: &str) {
+    let _ = writeln!(anstream::stderr(), "\u{1b}[33mvigie:\u{1b}[0m {line}");
+}
+
 /// A line on standard output.
 pub fn line(text: impl std::fmt::Display) -> Result<(), Problem> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Text as it is on standard output. A reader that went away (`vigie log | head`) is no fault: the
+/// command goes on in silence, and its exit code still says what it found.
+pub fn bytes(text: &[u8]) -> Result<(), Problem> {
     let mut out = anstream::stdout();
-    match writeln!(out, "{text}") {
-        // The reader went away (`vigie log | head`): nothing is lost.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.failing("writing to standard output"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{Progress, VerifyOptions};
+use vigie_store::{Progress, Reader, VerifyOptions};
 
 use super::{OpenArgs, StoreArgs, key, show};
 use crate::error::{Problem, exit};
@@ -29,6 +29,9 @@ pub struct VerifyArgs {
     /// Age identity file of a recipient; may be repeated.
     #[arg(long, value_name = "FILE")]
     identity: Vec<PathBuf>,
+    /// Read the passphrase of the identity file from this file descriptor.
+    #[arg(long, value_name = "N")]
+    identity_passphrase_fd: Option<RawFd>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -63,17 +66,19 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         true => Some(key(&open)?),
         false => secrets::ring::find(&args.at.store),
     };
-    let mut identities: Vec<Box<dyn age::Identity>> = Vec::new();
-    for file in &args.identity {
-        let fault =
-            |e: &dyn std::fmt::Display| Problem::input(format!("reading the identity file {}: {e}", file.display()));
-        let read = age::IdentityFile::from_file(file.display().to_string()).map_err(|e| fault(&e))?;
-        let read = read.into_identities().map_err(|e| fault(&e))?;
-        identities.extend(read.into_iter().map(|identity| identity as Box<dyn age::Identity>));
-    }
+    let identities = crate::identities::open(&args.identity, args.identity_passphrase_fd)?;
+    let identities = identities.into_iter().map(|identity| identity as Box<dyn age::Identity>).collect();
+    // A store too damaged to be read is for the report below to describe.
+    let reader = key.as_ref().and_then(|key| Some(Reader::open(&args.at.store).ok()?.with_key(key)));
     let bar = Bar(Terminal::new(args.quiet || args.json));
-    let report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
+    let mut report = vigie_store::verify(&args.at.store, VerifyOptions { key, identities }, &bar)?;
     bar.0.finish();
+    if let (Some(reader), []) = (reader, report.problems.as_slice()) {
+        let faults = crate::audit::acts(&reader)?;
+        report
+            .problems
+            .extend(faults.into_iter().map(|(entry, what)| vigie_store::Problem { entry: Some(entry), what }));
+    }
     let sound = report.problems.is_empty();
     let told = Told {
         sound,

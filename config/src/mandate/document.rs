@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use crate::authorize::Action;
+use crate::action::Action;
 use crate::media::Media;
 
 #[derive(Deserialize)]

@@ -2,17 +2,24 @@
 
 use std::io::{self, BufReader, Read};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use ssh_key::{HashAlg, PublicKey, SshSig};
 
 use super::Check;
+use crate::draft::PLAINTEXT;
 use crate::entry::Entry;
 use crate::error::StoreError;
+use crate::kind::Kind;
 use crate::local::{Inside, Local, Opening, PrivatePart};
 use crate::segment::{Frame, Segment};
 
 /// Namespace of agents' signatures (PROTOCOL.sshsig).
 const NAMESPACE: &str = "vigie-act";
+/// Form of the entry that makes holes, in its row.
+const ERASED: &str = "erased";
+/// What an agent's act commits to.
+pub(super) const SIGNED_ACT: [&str; 2] = ["agent-statement", "agent-signature"];
 /// Largest plaintext of a private part read, in bytes.
 const PRIVATE_BYTES: u64 = 32 << 20;
 
@@ -39,7 +46,11 @@ impl Check<'_> {
             None
         };
         if frame.entry.exhibit.is_some() && !damaged.contains(&"exhibit") {
-            self.exhibit(segment, frame, private.and_then(|private| private.exhibit))?;
+            let inside = private.and_then(|private| {
+                let committed = private.openings.into_iter().find(|opening| opening.name == PLAINTEXT);
+                Some((private.exhibit?, committed.map(|opening| opening.value)))
+            });
+            self.exhibit(segment, frame, inside)?;
         }
         Ok(())
     }
@@ -50,6 +61,10 @@ impl Check<'_> {
             self.opening(entry, opening);
         }
         let row: serde_json::Value = serde_json::from_slice(&local.row).unwrap_or_default();
+        if entry.kind == Kind::Erasure && row["form"] != ERASED {
+            // A certificate alone erases nothing.
+            self.erasures.retain(|(_, sequence)| *sequence != entry.sequence);
+        }
         let act =
             row.get("act").and_then(|act| Some((act.get("statement")?.as_str()?, act.get("signature")?.as_str()?)));
         let Some((statement, signature)) = act else {
@@ -59,12 +74,18 @@ impl Check<'_> {
             }
             return;
         };
-        for (name, value) in [("agent-statement", statement), ("agent-signature", signature)] {
+        for (name, value) in SIGNED_ACT.into_iter().zip([statement, signature]) {
             let opening = local.openings.iter().find(|opening| opening.name == name);
-            if opening.is_some_and(|opening| opening.value != value.as_bytes()) {
+            if opening.is_none_or(|opening| opening.value != value.as_bytes()) {
                 self.report
                     .problem(Some(entry.sequence), format!("its row holds another {name} than the one committed to"));
             }
+        }
+        // A signed statement of another session, put here by someone who holds the key, is none.
+        let session = statement.lines().find_map(|line| line.strip_prefix("session "));
+        let own = entry.session.map(|id| HEXLOWER.encode(&id));
+        if session.is_some_and(|session| Some(session) != own.as_deref()) {
+            self.report.problem(Some(entry.sequence), "the agent signed for another session");
         }
         match signer(statement, signature) {
             Some(fingerprint) => *self.report.signers.entry(fingerprint).or_default() += 1,
@@ -113,7 +134,12 @@ impl Check<'_> {
     }
 
     /// Opens an exhibit: its digest, its commitment, and every record of the WARC file inside.
-    fn exhibit(&mut self, segment: &Segment, frame: &Frame, inside: Option<Inside>) -> Result<(), StoreError> {
+    fn exhibit(
+        &mut self,
+        segment: &Segment,
+        frame: &Frame,
+        inside: Option<(Inside, Option<Vec<u8>>)>,
+    ) -> Result<(), StoreError> {
         let sequence = frame.entry.sequence;
         let sealed = BufReader::with_capacity(128 * 1024, frame.exhibit(segment)?);
         let plain =
@@ -149,7 +175,11 @@ impl Check<'_> {
         }
         let sha256: [u8; 32] = counted.sha256.finalize().into();
         match inside {
-            Some(inside) if inside.sha256 == sha256 && inside.bytes == counted.len => self.report.opened += 1,
+            Some((inside, committed))
+                if committed.as_deref() == Some(&sha256) && inside.sha256 == sha256 && inside.bytes == counted.len =>
+            {
+                self.report.opened += 1;
+            }
             Some(_) => {
                 self.report.problem(Some(sequence), "its exhibit does not hold the bytes that were committed to")
             }

@@ -101,6 +101,10 @@ impl Disk for FaultDisk {
         self.next()?;
         RealDisk.truncate(file, len)
     }
+    fn punch(&self, file: &File, offset: u64, len: u64) -> io::Result<()> {
+        self.next()?;
+        RealDisk.punch(file, offset, len)
+    }
     fn free_percent(&self, _: &Path) -> io::Result<u8> {
         Ok(self.free.load(Ordering::SeqCst))
     }

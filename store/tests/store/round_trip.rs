@@ -101,7 +101,7 @@ fn nothing_of_the_content_lies_open() {
     let kit = Kit::new();
     let store = kit.open();
     let canary = "CANARY-7be1c0";
-    store.create_profile(canary, canary, &passphrase()).expect("creates");
+    store.create_profile(canary, canary, &passphrase(), false).expect("creates");
     let key = store.unlock_profile(canary, canary, &passphrase()).expect("unlocks");
     let everywhere = || canary.as_bytes().to_vec();
     let exhibit = Draft {
@@ -140,9 +140,9 @@ fn scan(folder: &std::path::Path, look: &mut impl FnMut(&str, &[u8])) {
 fn run_state_is_kept_per_profile_and_area() {
     let kit = Kit::new();
     let store = kit.open();
-    store.create_profile("C-1", "heron", &passphrase()).expect("creates");
-    store.create_profile("C-2", "heron", &passphrase()).expect("creates");
-    assert!(matches!(store.create_profile("C-1", "heron", &passphrase()), Err(StoreError::ProfileExists)));
+    store.create_profile("C-1", "heron", &passphrase(), false).expect("creates");
+    store.create_profile("C-2", "heron", &passphrase(), false).expect("creates");
+    assert!(matches!(store.create_profile("C-1", "heron", &passphrase(), false), Err(StoreError::ProfileExists)));
     assert!(matches!(store.unlock_profile("C-1", "egret", &passphrase()), Err(StoreError::NoSuchProfile)));
     let wrong = store.unlock_profile("C-1", "heron", &SecretString::from("wrong"));
     assert!(matches!(wrong, Err(StoreError::WrongPassphrase)));

@@ -11,6 +11,8 @@ pub struct RecordCheck {
     pub kind: String,
     /// `WARC-Record-ID`.
     pub id: String,
+    /// The whole header.
+    pub head: RecordHead,
     /// Faults; empty when all holds.
     pub findings: Vec<Finding>,
 }
@@ -87,7 +89,7 @@ fn one(head: &RecordHead, block: &mut Block<'_>) -> Result<RecordCheck, WarcErro
     whole.compare(&mut findings);
     payload.compare(&mut findings);
     let id = head.field("WARC-Record-ID").unwrap_or_default().to_owned();
-    Ok(RecordCheck { kind, id, findings })
+    Ok(RecordCheck { kind, id, head: head.clone(), findings })
 }
 
 /// A digest that a record claims, and the digest that its bytes have so far.

@@ -35,6 +35,9 @@ pub enum WarcError {
         /// What is wrong.
         reason: String,
     },
+    /// A record that this crate's own reader would refuse; nothing of it was written.
+    #[error("a WARC record cannot be written: {0}")]
+    Record(String),
     /// A block was not as long as announced; what was written of it must be thrown away.
     #[error("a WARC block has {found} bytes where {announced} were announced; discard the file")]
     Length {

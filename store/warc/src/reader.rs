@@ -1,4 +1,4 @@
-//! Reading records from gzip members (or plain text), with limits on hostile input.
+//! Reading records from gzip members, with limits on hostile input.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -12,7 +12,7 @@ pub const HEAD_BYTES: usize = 256 * 1024;
 /// Fields that a record may hold once only (§5: all but `WARC-Concurrent-To` and the community's
 /// `WARC-Protocol` and `WARC-Cipher-Suite`; unknown fields are let pass). Two of them would let two
 /// programs read two different records.
-const ONCE: [&str; 18] = [
+const ONCE: [&str; 20] = [
     "WARC-Type",
     "WARC-Record-ID",
     "WARC-Date",
@@ -31,7 +31,14 @@ const ONCE: [&str; 18] = [
     "WARC-Identified-Payload-Type",
     "WARC-Segment-Number",
     "WARC-Segment-Origin-ID",
+    "WARC-Segment-Total-Length",
+    "Content-Length",
 ];
+
+/// The field among these that stands more than once and must not.
+pub(crate) fn repeated<'f>(fields: impl Iterator<Item = &'f str> + Clone) -> Option<&'static str> {
+    ONCE.into_iter().find(|once| fields.clone().filter(|name| name.eq_ignore_ascii_case(once)).count() > 1)
+}
 
 /// Header of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,17 +147,12 @@ impl<R: Read> WarcReader<R> {
             }
             fields.push((name.to_owned(), value.to_owned()));
         }
-        for name in ONCE {
-            let times = fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).count();
-            if times > 1 {
-                return Err(self.malformed(format!("{name} is repeated")));
-            }
+        if let Some(name) = repeated(fields.iter().map(|(name, _)| name.as_str())) {
+            return Err(self.malformed(format!("{name} is repeated")));
         }
-        let mut lengths = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let length = match (lengths.next(), lengths.next()) {
-            (Some((_, value)), None) => decimal(value).ok_or_else(|| self.malformed("Content-Length is no number"))?,
-            _ => return Err(self.malformed("Content-Length is missing or repeated")),
-        };
+        let length = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let (_, length) = length.ok_or_else(|| self.malformed("Content-Length is missing"))?;
+        let length = decimal(length).ok_or_else(|| self.malformed("Content-Length is no number"))?;
         Ok(RecordHead { fields, length })
     }
 
@@ -171,7 +173,7 @@ impl<R: Read> WarcReader<R> {
 }
 
 /// A character of a field name (RFC 9110 §5.6.2).
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

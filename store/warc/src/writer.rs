@@ -7,6 +7,7 @@ use flate2::write::GzEncoder;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::reader::{HEAD_BYTES, is_token, repeated};
 use crate::records::{Info, Record, RefersTo, Response};
 use crate::{WarcError, new_record_id, sha256_label};
 
@@ -140,8 +141,9 @@ impl<W: Write> WarcWriter<W> {
     /// Any record, its block streamed: `length` bytes with this SHA-256.
     ///
     /// # Errors
-    /// The stream below or the block failed, or the block is not what was announced: then the
-    /// member is unfinished and the file must be thrown away.
+    /// Nothing was written: the header is too long, or repeats a field that stands once only.
+    /// Otherwise the stream below or the block failed, or the block is not what was announced: then
+    /// the member is unfinished and the file must be thrown away.
     pub fn record(
         &mut self,
         record: &Record<'_>,
@@ -167,12 +169,18 @@ impl<W: Write> WarcWriter<W> {
         length: u64,
         sha256: [u8; 32],
     ) -> Result<(), WarcError> {
-        let mut text = String::from("WARC/1.1\r\n");
-        for (name, value) in head {
-            text.push_str(&format!("{name}: {}\r\n", one_line(&value)));
+        let mut head = head;
+        head.push(("WARC-Block-Digest", sha256_label(&sha256)));
+        head.push(("Content-Length", length.to_string()));
+        if let Some(name) = repeated(head.iter().map(|(name, _)| *name)) {
+            return Err(WarcError::Record(format!("{name} is repeated")));
         }
-        text.push_str(&format!("WARC-Block-Digest: {}\r\n", sha256_label(&sha256)));
-        text.push_str(&format!("Content-Length: {length}\r\n\r\n"));
+        let mut text = String::from("WARC/1.1\r\n");
+        head.iter().for_each(|(name, value)| text.push_str(&line(name, value)));
+        text.push_str("\r\n");
+        if text.len() > HEAD_BYTES {
+            return Err(WarcError::Record("its header is longer than 256 KiB".into()));
+        }
         let mut member = GzEncoder::new(&mut self.out, Compression::fast());
         member.write_all(text.as_bytes())?;
         let (mut hasher, mut found) = (Sha256::new(), 0u64);
@@ -208,10 +216,13 @@ impl<W: Write> WarcWriter<W> {
 /// Bytes copied at once.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// A field value is one line: a line break inside would forge a field.
-fn one_line(value: &str) -> String {
-    let spaced: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.trim_matches(' ').to_owned()
+/// A field is one line: a line break inside its value, or a colon inside its name, would forge
+/// another one.
+fn line(name: &str, value: &str) -> String {
+    let name = if name.is_empty() { "-" } else { name };
+    let name: String = name.bytes().map(|b| if is_token(b) { char::from(b) } else { '-' }).collect();
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{name}: {}\r\n", value.trim_matches(' '))
 }
 
 fn base(kind: &str, id: &str, date: Timestamp) -> Fields<'static> {
@@ -238,11 +249,7 @@ fn response_fields(kind: &str, date: Timestamp, info_id: &str, response: &Respon
     head
 }
 
-/// `name: value` lines; a value is one line.
+/// The block of an `application/warc-fields` record: a line for each field.
 fn warc_fields(fields: &[(String, String)]) -> Vec<u8> {
-    let mut text = String::new();
-    for (name, value) in fields {
-        text.push_str(&format!("{name}: {}\r\n", one_line(value)));
-    }
-    text.into_bytes()
+    fields.iter().map(|(name, value)| line(name, value)).collect::<String>().into_bytes()
 }

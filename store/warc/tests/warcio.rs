@@ -182,6 +182,71 @@ fn warcio_reads_and_checks_what_is_written() {
     assert!(!sound, "{said}");
 }
 
+/// What hostile servers and pages make of a record: no HTTP at all, nothing at all, addresses with
+/// line breaks, long ones, other scripts.
+#[test]
+fn warcio_reads_what_hostile_servers_said() {
+    let Some(python) = python() else {
+        eprintln!("no python3 with venv and pip here: warcio was not asked");
+        return;
+    };
+    let blocks: [&[u8]; 6] = [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"<html><p>as in 1991</html>\n",
+        b"\x16\x03\x01\x00\xff\x00",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    ];
+    let long = format!("http://example.test/{}", "%C3%A9".repeat(2_700));
+    let urls = ["http://example.test/\r\nWARC-Truncated: time", &long, "http://example.test/été?日本"];
+    let date = "2026-03-01T10:00:00Z".parse().expect("a time");
+    let mut warc = WarcWriter::new(Vec::new());
+    for block in blocks {
+        for url in urls {
+            let id = new_record_id();
+            let response = Response {
+                url,
+                record_id: &id,
+                payload_sha256: None,
+                truncated: Some("unspecified"),
+                protocols: &[],
+                cipher_suite: None,
+            };
+            warc.response(date, &id, &response, &mut &block[..], block.len() as u64, sha256(block)).expect("written");
+            let facts = [("x\r\ny: z".to_owned(), url.to_owned())];
+            warc.metadata(date, &id, Some(url), Some(&id), &facts).expect("written");
+        }
+    }
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let file = directory.path().join("hostile.warc.gz");
+    std::fs::write(&file, warc.into_inner()).expect("written");
+    let (sound, said) = warcio(&python, &["-c", HOSTILE, file.to_str().expect("UTF-8")]);
+    assert!(sound, "{said}");
+    // warcio writes spaces in an address as %20, and says so.
+    let lines: Vec<_> = said.lines().filter(|line| !line.starts_with("Replacing spaces")).collect();
+    assert_eq!(lines.len(), 2 * blocks.len() * urls.len(), "{said}");
+    for (pair, block) in lines.chunks(2 * urls.len()).zip(blocks) {
+        for (pair, url) in pair.chunks(2).zip(urls) {
+            let (fact, url) = (url.replace("\r\n", "  "), url.replace("\r\n", "%20%20").replace(": ", ":%20"));
+            assert_eq!(pair[0], format!("response {url} unspecified {}", block.len()));
+            assert_eq!(pair[1], format!("metadata {url} None x--y--z: {fact}"));
+        }
+    }
+}
+
+const HOSTILE: &str = "
+import sys
+from warcio.archiveiterator import ArchiveIterator
+for record in ArchiveIterator(open(sys.argv[1], 'rb'), no_record_parse=True, check_digests='raise'):
+    head = record.rec_headers
+    block = record.raw_stream.read()
+    print(record.rec_type, head.get_header('WARC-Target-URI'), head.get_header('WARC-Truncated'),
+          len(block) if record.rec_type == 'response' else block.decode().rstrip())
+for record in ArchiveIterator(open(sys.argv[1], 'rb')):
+    record.content_stream().read()
+";
+
 /// warcio writes SHA-1 in Base32 by default.
 const WRITE: &str = "
 import sys, io

@@ -13,6 +13,7 @@ pub fn report(rounds: &Rounds, pages: usize, table: &mut Table) {
         rounds.vigie.len()
     );
     println!("  from the first page's request (bootstrap, unlocking and the index excluded) to the process's end");
+    println!("  {}", rounds.disturbance());
     println!("  Vigie {vigie:.2} ms; bare Arti + hyper {bare:.2} ms");
     println!("  Vigie's own part (recording, reading, sealing, logging): {:.2} ms", vigie - bare);
     let (mine, peer) = (format!("{vigie:.2}"), format!("{bare:.2}"));

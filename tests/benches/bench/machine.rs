@@ -14,4 +14,7 @@ pub fn print() {
         cpu.as_deref().unwrap_or("unknown processor"),
         kernel.trim()
     );
+    // Whatever else runs takes processor time from all peers, but not evenly.
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load average before the bench, 1 minute: {}", load.split(' ').next().unwrap_or("unknown"));
 }

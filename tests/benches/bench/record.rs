@@ -42,6 +42,14 @@ impl Rounds {
     }
 }
 
+impl Rounds {
+    /// How far other programs disturbed the rounds, in words.
+    pub fn disturbance(&self) -> String {
+        let most = self.vigie.iter().chain(&self.bare).chain(&self.curl).map(|round| round.foreign).fold(0.0, f64::max);
+        format!("other programs took up to {:.0} % of the processors in a round", most * 100.0)
+    }
+}
+
 /// Prints the theme and adds it to the table.
 pub fn report(rounds: &Rounds, pages: usize, table: &mut Table) {
     println!(
@@ -55,6 +63,7 @@ pub fn report(rounds: &Rounds, pages: usize, table: &mut Table) {
     println!(
         "              curl --parallel --parallel-max 16 (one process) through C tor, its end; bodies to /dev/null"
     );
+    println!("  {}", rounds.disturbance());
     let speed = |rounds: &[Round]| median(rounds.iter().map(|round| round.pages_per_s));
     let vigie = speed(&rounds.vigie);
     for (name, peer, aim) in [("bare Arti + hyper", &rounds.bare, 0.95), ("curl + C tor", &rounds.curl, 2.0)] {

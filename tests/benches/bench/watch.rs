@@ -27,10 +27,38 @@ pub struct Watched {
     pub peak_bytes: u64,
     /// Highest resident memory before that.
     pub peak_before_bytes: u64,
+    /// Share of the machine's processors that went to programs other than this one, those named
+    /// as helpers and the watched one, 0 … 1.
+    pub foreign: f64,
 }
 
-/// Watches a process that reads the pages of the site, to its end.
-pub fn watch(mut running: Running, site: &Site, limit: Duration) -> Outcome<Watched> {
+/// The state of the processors at one moment.
+struct Moment {
+    at: Instant,
+    machine_s: f64,
+    own_s: f64,
+    watched_s: f64,
+}
+
+impl Moment {
+    fn now(watched: u32, helpers: &[u32]) -> Outcome<Self> {
+        let own = helpers.iter().chain([&std::process::id()]).map(|pid| cpu_s(*pid)).sum::<Outcome<f64>>()?;
+        Ok(Self { at: Instant::now(), machine_s: machine_s()?, own_s: own, watched_s: cpu_s(watched)? })
+    }
+
+    /// Share of the processors since `earlier` that went to strangers.
+    fn foreign(&self, earlier: &Self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let ours = self.own_s - earlier.own_s + self.watched_s - earlier.watched_s;
+        let all = self.machine_s - earlier.machine_s;
+        let room = self.at.duration_since(earlier.at).as_secs_f64() * cores;
+        ((all - ours) / room).clamp(0.0, 1.0)
+    }
+}
+
+/// Watches a process that reads the pages of the site, to its end. `helpers` are the processes
+/// between it and the site.
+pub fn watch(mut running: Running, site: &Site, helpers: &[u32], limit: Duration) -> Outcome<Watched> {
     let deadline = Instant::now() + limit;
     let pid = running.pid();
     let mut began = None;
@@ -42,7 +70,7 @@ pub fn watch(mut running: Running, site: &Site, limit: Duration) -> Outcome<Watc
         if began.is_none()
             && let Some(first) = site.asked().first
         {
-            began = Some((first, cpu_s(pid)?, peak_memory_bytes(pid).unwrap_or(0)));
+            began = Some((first, Moment::now(pid, helpers)?, peak_memory_bytes(pid).unwrap_or(0)));
             // Sets VmHWM to what is resident now (proc_pid_clear_refs(5)): what came before, such
             // as scrypt at the unlocking of a store, is not the memory of recording. Where the
             // kernel does not let us, the figure is that of the whole run.
@@ -52,7 +80,7 @@ pub fn watch(mut running: Running, site: &Site, limit: Duration) -> Outcome<Watc
     }
     let ended = Timestamp::now();
     // It has ended but is not reaped yet: the kernel still tells its times.
-    let total = cpu_s(pid)?;
+    let last = Moment::now(pid, helpers)?;
     let output = running.wait(limit)?;
     let Some((first, before, peak_before_bytes)) = began else {
         let command = output.command.clone();
@@ -60,7 +88,8 @@ pub fn watch(mut running: Running, site: &Site, limit: Duration) -> Outcome<Watc
         return Err(format!("`{command}` ended without asking for a page").into());
     };
     let peak_bytes = output.peak_memory_bytes.unwrap_or(0);
-    Ok(Watched { output, first, ended, cpu_s: total - before, peak_bytes, peak_before_bytes })
+    let cpu_s = last.watched_s - before.watched_s;
+    Ok(Watched { output, first, ended, cpu_s, peak_bytes, peak_before_bytes, foreign: last.foreign(&before) })
 }
 
 /// User and system time of all threads of a process so far (proc_pid_stat(5)), in seconds.
@@ -73,4 +102,16 @@ fn cpu_s(pid: u32) -> Outcome<f64> {
         return Err(format!("/proc/{pid}/stat is not what the kernel documents").into());
     };
     Ok((user + system) as f64 / TICKS_PER_S)
+}
+
+/// Time that all processors spent working so far (proc_stat(5)), in seconds.
+fn machine_s() -> Outcome<f64> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    // user nice system idle iowait irq softirq …: neither idle nor waiting for the disk.
+    let ticks: Vec<u64> = line.split_whitespace().take(7).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, nice, system, _, _, irq, softirq] = ticks[..] else {
+        return Err("/proc/stat is not what the kernel documents".into());
+    };
+    Ok((user + nice + system + irq + softirq) as f64 / TICKS_PER_S)
 }

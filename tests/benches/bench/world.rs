@@ -28,6 +28,8 @@ pub struct Round {
     pub peak_bytes: u64,
     /// Highest resident memory before.
     pub peak_before_bytes: u64,
+    /// Share of the processors that other programs took meanwhile.
+    pub foreign: f64,
 }
 
 /// Everything that the rounds share.
@@ -82,7 +84,7 @@ impl World {
 
         self.site.forget();
         let command = with_store(&["run", "--once", "--quiet", "--json", "--purpose", "bench"]);
-        let mut watched = watch(command.spawn()?, &self.site, LIMIT)?;
+        let mut watched = watch(command.spawn()?, &self.site, &self.net.pids(), LIMIT)?;
         watched.output = watched.output.success()?;
         let told: Value = serde_json::from_slice(&watched.output.stdout)?;
         // The index is an exhibit as well.
@@ -108,7 +110,7 @@ impl World {
             .arg(self.desk.path("arti.toml"))
             .arg(self.dir.join(format!("bare-{round}")))
             .args([&self.onion, &self.pages.to_string()]);
-        let mut watched = watch(command.spawn_with_open_input()?, &self.site, LIMIT)?;
+        let mut watched = watch(command.spawn_with_open_input()?, &self.site, &self.net.pids(), LIMIT)?;
         watched.output = watched.output.success()?;
         let told: bare::Told = serde_json::from_slice(&watched.output.stdout)?;
         if told.bytes != (self.pages * bulk::PAGE_BYTES) as u64 {
@@ -137,7 +139,7 @@ impl World {
             .args(["--parallel", "--parallel-immediate", "--parallel-max", &bare::AT_ONCE.to_string()])
             .args(["--write-out", "%{size_download} %{num_connects}\n", "--config"])
             .arg(&config);
-        let mut watched = watch(command.spawn()?, &self.site, LIMIT)?;
+        let mut watched = watch(command.spawn()?, &self.site, &self.net.pids(), LIMIT)?;
         watched.output = watched.output.success()?;
         let (mut bytes, mut connections) = (0, 0);
         for line in watched.output.text().lines() {
@@ -164,6 +166,7 @@ impl World {
             cpu_s: watched.cpu_s / self.pages as f64,
             peak_bytes: watched.peak_bytes,
             peak_before_bytes: watched.peak_before_bytes,
+            foreign: watched.foreign,
         };
         let asked = self.site.asked().pages;
         let again = if asked > self.pages { format!(" ({} asked again)", asked - self.pages) } else { String::new() };

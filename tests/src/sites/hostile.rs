@@ -208,7 +208,7 @@ async fn say(stream: &mut TcpStream, answer: Answer) -> std::io::Result<bool> {
             let (start, block, blocks, end) = answers::bomb();
             stream.write_all(&start).await?;
             for _ in 0..blocks {
-                stream.write_all(&block).await?;
+                stream.write_all(block).await?;
             }
             stream.write_all(&end).await?;
             stream.shutdown().await?;

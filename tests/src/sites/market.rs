@@ -198,7 +198,7 @@ impl Market {
     fn page(&self, ask: &Ask, title: &str, middle: &str) -> Reply {
         let (name, language, coding) = match self.face {
             Face::Tables => ("Blue Bazaar", "en", Coding::Gzip),
-            Face::Cards if ask.uri.path().len() % 2 == 0 => ("Le Grand Comptoir", "fr", Coding::Zstd),
+            Face::Cards if ask.uri.path().len().is_multiple_of(2) => ("Le Grand Comptoir", "fr", Coding::Zstd),
             Face::Cards => ("Le Grand Comptoir", "fr", Coding::Brotli),
         };
         let away = &self.away;

@@ -1,5 +1,7 @@
 //! The main job: from a signed mandate to an exhibit that stock tools open and check.
 
+use std::time::{Duration, Instant};
+
 use vigie_tests::desk::{AGENT, PSEUDONYM, Target};
 use vigie_tests::process::Command;
 use vigie_tests::sites::SECOND_HAND_HOST;
@@ -13,6 +15,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "chain::three_targets_from_mandate_to_opened_exhibit", run: three_targets },
         Case { name: "chain::a_second_round_refers_to_the_first", run: a_second_round },
+        Case { name: "chain::no_core_dump_is_ever_written", run: no_core_dump },
         Case { name: "chain::requests_leave_as_the_header_set_says", run: exact_requests },
     ]
 }
@@ -97,7 +100,7 @@ fn three_targets(world: &World) -> CaseResult {
 }
 
 /// A reader in another language, written from FORMAT.md, comes to the same root.
-fn another_implementation_reads_it(station: &Station) -> CaseResult {
+pub fn another_implementation_reads_it(station: &Station) -> CaseResult {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/second_reader.py");
     let tmp = station.desk.path("second-reader");
     std::fs::create_dir_all(&tmp)?;
@@ -138,6 +141,28 @@ fn a_second_round(world: &World) -> CaseResult {
     Ok(())
 }
 
+fn no_core_dump(world: &World) -> CaseResult {
+    let station = Station::desk(world, "core", &targets(world)[..1])?;
+    let capture = ["capture", "-", "--purpose", PURPOSE];
+    let mut waiting = station.vigie(&capture).spawn_with_open_input()?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", waiting.pid()))?;
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).ok_or("no such limit")?;
+        if cores.split_whitespace().filter(|word| *word == "0").count() == 2 {
+            break;
+        }
+        ensure!(!waiting.has_ended() && Instant::now() < deadline, "soft and hard limit: {cores}");
+    }
+    waiting.signal(rustix::process::Signal::ABORT);
+    let ended = waiting.wait(Duration::from_secs(30))?;
+    ensure!(ended.code().is_none(), "ended by the signal: {:?}", ended.status);
+    let files = std::fs::read_dir(station.desk.dir())?.filter_map(Result::ok);
+    let cores: Vec<_> = files.filter(|file| file.file_name().to_string_lossy().starts_with("core")).collect();
+    ensure!(cores.is_empty(), "{cores:?}");
+    Ok(())
+}
+
 fn exact_requests(world: &World) -> CaseResult {
     let station = Station::ready(world, "requests", &targets(world)[..1])?;
     let onion = world.net.onion("market-a");
@@ -146,9 +171,9 @@ fn exact_requests(world: &World) -> CaseResult {
         "GET /offer/3 HTTP/1.1\r\nHost: {onion}\r\n\
          User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0\r\n\
          Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n\
-         Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\
+         Accept-Language: en-US,en;q=0.9\r\nAccept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\
          Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n\
-         Sec-Fetch-Site: none\r\nPriority: u=0, i\r\n\r\n"
+         Sec-Fetch-Site: none\r\nSec-Fetch-User: ?1\r\nPriority: u=0, i\r\n\r\n"
     );
     let heads = world.sites.market_a.journal.heads();
     ensure!(heads.iter().any(|seen| seen == head.as_bytes()), "no such head came: {head}");

@@ -97,7 +97,8 @@ fn documents(world: &World) -> CaseResult {
         good()?.with("targets.0.host", format!("{}{}", if host.starts_with('a') { 'b' } else { 'a' }, &host[1..]));
     let impossible = rewritten(&text, "habilitated_until", "habilitated_until = 2027-02-30");
     let local = rewritten(&text, "from = ", "from = 2026-01-31T12:00:00");
-    let attempts: Vec<(&str, String, Signed, i32, Vec<String>, Option<&str>)> = vec![
+    type Attempt<'a> = (&'a str, String, Signed, i32, Vec<String>, Option<&'a str>);
+    let attempts: Vec<Attempt<'_>> = vec![
         (
             "expired",
             good()?.valid(now - DAY * 10, now - DAY).to_toml(),

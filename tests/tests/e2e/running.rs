@@ -9,7 +9,7 @@ use vigie_tests::desk::{self, Target};
 use vigie_tests::sites::Site;
 
 use crate::ensure;
-use crate::station::{Outcome, PURPOSE, Station, refused};
+use crate::station::{Outcome, Station, refused};
 use crate::world::{Case, CaseResult, World};
 
 /// Cases of this theme.
@@ -17,7 +17,6 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "running::a_revocation_stops_a_run", run: revocation },
         Case { name: "running::an_opposition_stops_a_capture_that_waits", run: opposition },
-        Case { name: "running::between_two_rounds_a_revocation_or_a_signal_ends_the_work", run: between_rounds },
         Case { name: "running::the_end_of_the_mandate_stops_a_run", run: end_of_mandate },
         Case { name: "running::the_bytes_of_a_day_end_a_run_that_another_goes_on_with", run: bytes_of_a_day },
         Case { name: "running::a_full_hour_makes_a_run_wait", run: full_hour },
@@ -138,34 +137,6 @@ fn opposition(world: &World) -> CaseResult {
     ensure!(close["end"].as_str().is_some_and(|end| end.contains("was stopped (opposition)")), "{close}");
     ensure!(close["exhibits"] == 0 && close["failures"] == 0, "{close}");
     ensure!(silent() == before + 1, "asked again");
-    station.sound()?;
-    Ok(())
-}
-
-/// Rounds lie hours apart; nobody waits that long for an answer.
-fn between_rounds(world: &World) -> CaseResult {
-    let target = Target::onion("market-b", &world.net.onion("market-b"));
-    let station = station(world, "rounds", &[target], &[("limits.depth", 0)])?;
-    let begin = || -> Outcome<_> {
-        let sessions = station.log("session-close")?.len();
-        let mut running = station.vigie(&["run", "--purpose", PURPOSE]).spawn()?;
-        until("the round is over", || Ok(station.log("session-close")?.len() > sessions || running.has_ended()))?;
-        running.wait_for("; log size", MINUTES)?;
-        Ok(running)
-    };
-    let running = begin()?;
-    running.signal(Signal::TERM);
-    refused(&running.wait(STOP_LIMIT)?, 130, &["vigie: ended between two rounds: signal: SIGTERM"])?;
-
-    let running = begin()?;
-    let now = Timestamp::now();
-    station.desk.write_revocations("stop.toml", &desk::revocations(now, &[("M-2026-017", now, "revocation")]))?;
-    let handed = station.vigie(&["mandate", "revoke", "stop.toml"]).run()?.success()?;
-    ensure!(handed.text().contains("handed to the running"), "{}", handed.text());
-    refused(&running.wait(STOP_LIMIT)?, 3, &["vigie: the mandate M-2026-017 was stopped (revocation)", "sample"])?;
-    let log = station.json(&["log"])?;
-    let kinds: Vec<&str> = log.as_array().ok_or("no list")?.iter().filter_map(|entry| entry["kind"].as_str()).collect();
-    ensure!(kinds.ends_with(&["session-close", "mandate-revoked", "refusal"]), "{kinds:?}");
     station.sound()?;
     Ok(())
 }

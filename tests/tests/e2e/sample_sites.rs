@@ -41,7 +41,7 @@ fn two_markets_answer_as_onions(world: &World) -> CaseResult {
     for (site, path, coding) in [
         (&world.sites.market_a, "/", "gzip"),
         (&world.sites.market_b, "/", "br"),
-        (&world.sites.market_b, "/offer/3", "br"),
+        (&world.sites.market_b, "/offer/10", "br"),
         (&world.sites.market_b, "/login", "zstd"),
     ] {
         let header = format!("Accept-Encoding: {coding}");

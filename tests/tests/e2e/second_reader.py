@@ -25,14 +25,14 @@ from typing import Any, BinaryIO
 NUMBER, HASH, NAME = r"(?:0|[1-9][0-9]{0,19})", r"[0-9a-f]{64}", r"[a-z0-9-]{1,32}"
 KIND = (
     "init|session-open|session-close|heartbeat|mandate-imported|mandate-revoked|profile-created|profile-session"
-    "|exhibit|refusal|failure|read|search|export|share|witness|timestamp|erasure|rebuild|recovery|unlock|lock"
+    "|exhibit|refusal|failure|read|search|export|share|witness|timestamp|erasure|rebuild|recovery|unlock|lock|hold|corroboration"
 )
 ENTRY = re.compile(
     rf"vigie\.entry/1\nseq (?P<seq>{NUMBER})\nkind (?P<kind>{KIND})\n"
     r"time (?P<time>(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z)\n"
     rf"mono (?P<mono>{NUMBER})\nboot [0-9A-Za-z-]{{1,64}}\nclock (?:synchronised|unsynchronised|unknown)\n"
-    rf"(?:mandate {HASH}\n)?(?:session [0-9a-f]{{32}}\n)?(?:exhibit (?P<exhibit>{NUMBER})\n)?"
+    rf"(?:mandate (?P<mandate>{HASH})\n)?(?:session [0-9a-f]{{32}}\n)?(?:exhibit (?P<exhibit>{NUMBER})\n)?"
     rf"(?:age (?P<age>{HASH} {NUMBER})\n)?(?:private (?P<private>{HASH} {NUMBER})\n)?prev (?P<prev>{HASH})\n"
     rf"(?P<digests>(?:digest {NAME} {HASH}\n){{0,64}})(?P<commits>(?:commit {NAME} {HASH}\n){{0,64}})"
 )
@@ -218,6 +218,14 @@ class Walk:
     previous: bytes = bytes(32)
     peaks: list[bytes] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    holes: list[tuple[str | None, int]] = field(default_factory=list)
+    erasures: list[tuple[str | None, int]] = field(default_factory=list)
+
+    def judge_holes(self) -> None:
+        """A hole needs an erasure under its mandate, later in the log."""
+        for mandate, sequence in self.holes:
+            if not any(of == mandate is not None and at > sequence for of, at in self.erasures):
+                self.problems.append(f"entry {sequence}: its bytes are gone, and no entry says that they were erased")
 
     def root(self) -> bytes:
         """RFC 6962 section 2.1."""
@@ -250,14 +258,24 @@ class Walk:
         raw, *parts, foot = map(segment.read, lengths)
         crc = crc32c(head + raw + foot[:116])
         need(foot[:8] == b"vigieFE1" and crc == int.from_bytes(foot[116:]), "frame footer: magic or CRC32C")
-        need(foot[8:104] == b"".join(map(sha256, parts)), "a part is not the one that was logged (SHA-256)")
-        need(unpack(">III", foot[104:116]) == tuple(map(crc32c, parts)), "a part is not the one logged (CRC32C)")
         entry, digests, commits = parse(raw)
+        # What was erased reads as zeros; whether a later entry orders it is judged at the end.
+        hole = exhibit_len + private_len > 0 and not any(parts[0]) and not any(parts[1])
+        if hole:
+            self.holes.append((entry["mandate"], sequence))
+        first = 2 if hole else 0
+        hashes = b"".join(map(sha256, parts[first:]))
+        need(foot[8 + 32 * first : 104] == hashes, "a part is not the one that was logged (SHA-256)")
+        checks = tuple(map(crc32c, parts[first:]))
+        need(unpack(">III", foot[104:116])[first:] == checks, "a part is not the one logged (CRC32C)")
         follows = entry["seq"] == str(sequence) and entry["prev"] == self.previous.hex()
         need(follows and entry["time"] >= self.time, "it does not follow the entry before (sequence, chain, time)")
-        said = [f"{sha256(part).hex()} {len(part)}" if part else None for part in parts[:2]]
+        digest = foot[8:40].hex(), foot[40:72].hex()
+        said = [f"{sha} {len(part)}" if part else None for sha, part in zip(digest, parts)]
         need([entry["age"], entry["private"]] == said, "entry and parts do not agree")
         need(entry["exhibit"] in (None, str(self.exhibits + 1)), "exhibits are not numbered one by one")
+        if entry["kind"] == "erasure":
+            self.erasures.append((entry["mandate"], sequence))
         if sequence == 0:
             files = {"allowed-signers": "allowed_signers", "log-vkey": "log.vkey", "store": "store.txt"}
             found = {name: sha256((self.folder / file).read_bytes()).hex() for name, file in files.items()}
@@ -270,7 +288,8 @@ class Walk:
         self.size, self.time, self.previous = self.size + 1, entry["time"], sha256(head + raw + foot)
         self.exhibits += entry["exhibit"] is not None
         try:
-            self.opened += self.identity is not None and inside(commits, parts[0], parts[1], self.identity)
+            readable = self.identity is not None and not hole
+            self.opened += readable and inside(commits, parts[0], parts[1], self.identity)
         except FAULTS as error:  # the frame itself holds, so the walk goes on
             self.problems.append(f"entry {sequence}: {error}")
 
@@ -285,6 +304,7 @@ def main() -> int:
     try:
         store, size, root = signed_head(options.store, options.tmp)
         walk.frames(store, size)
+        walk.judge_holes()
         need(walk.root() == root, "the root of the entries is not the signed one")
     except FAULTS as error:
         walk.problems.append(f"after {walk.size} entries: {error}")

@@ -10,6 +10,9 @@ use vigie_tests::tornet::{HiddenService, Options, TorNet};
 /// What a case gives back; any error fails it.
 pub type CaseResult = Result<(), Box<dyn std::error::Error>>;
 
+/// An onion service behind which nothing listens.
+pub const NOBODY: &str = "nobody";
+
 /// A named case.
 #[derive(Clone, Copy)]
 pub struct Case {
@@ -40,7 +43,9 @@ impl World {
         let service =
             |site: &Site| HiddenService { name: site.name.to_owned(), virtual_port: 80, local_port: site.port };
         let onions = [&sites.market_a, &sites.market_b, &sites.hostile, &sites.bulk];
-        let services = onions.into_iter().map(service).collect();
+        // Port 1 of loopback (tcpmux): nothing listens there.
+        let nobody = HiddenService { name: NOBODY.to_owned(), virtual_port: 80, local_port: 1 };
+        let services = onions.into_iter().map(service).chain([nobody]).collect();
         let options = Options { services, client_socks: true, dns: true };
         let net = TorNet::start(&dir.path().join("net"), options).map_err(|e| e.to_string())?;
         Ok(Self { net, sites, dir, quiet: Mutex::new(()) })

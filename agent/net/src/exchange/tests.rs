@@ -1,0 +1,8 @@
+//! Exchanges over streams whose other end a test holds.
+
+mod framing;
+mod harness;
+mod limits;
+mod random;
+mod reuse;
+mod secure;
