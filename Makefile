@@ -1,9 +1,11 @@
 # demo  the whole chain on a private Tor network, left in target/demo/
 # test  every test, on the same kind of network
+# soak  the store's faults in full numbers, about 20 minutes: a table of what was lost
 # bench speed and memory, as ratios against peers in the same run
 # setup Debian packages that the above need
-.PHONY: demo test bench check setup
+.PHONY: demo test soak bench check setup
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 CARGO ?= cargo
 
@@ -16,6 +18,14 @@ demo: setup
 
 test: setup
 	$(CARGO) test --locked --workspace
+
+# The build of `make test`. One test at a time: each uses all cores.
+soak: setup
+	@mkdir -p target
+	VIGIE_SOAK=1 $(CARGO) test --locked --workspace --test store -- --test-threads=1 --nocapture proof:: \
+	  | tee target/soak.log
+	@echo; echo '| fault | runs | lost | unopenable | undetected |'; echo '|---|---|---|---|---|'; \
+	  grep '^| ' target/soak.log
 
 # THEMES chooses: make bench THEMES='record verify'
 bench: setup

@@ -29,7 +29,9 @@ pub struct Reader {
 /// Places of all frames, found on the first look-up.
 struct Index {
     places: Vec<Place>,
-    leaves: Vec<Hash>,
+    /// Hashes of all complete subtrees, by level; the first are the leaves. Twice the memory of the
+    /// leaves alone, and a proof costs some look-ups instead of hashing the whole log.
+    nodes: Vec<Vec<Hash>>,
     exhibits: Vec<u64>,
 }
 
@@ -145,15 +147,10 @@ impl Reader {
 
     /// The audit path of an entry under the signed head (RFC 6962 section 2.1.1).
     pub fn inclusion_proof(&self, sequence: u64) -> Result<Vec<Hash>, StoreError> {
-        let leaves = &self.index()?.leaves;
+        let nodes = &self.index()?.nodes;
         let mut node = |level: u8, index: u64| {
-            // A complete subtree is a small tree of its own.
-            let mut tree = Tree::default();
-            let first = (index << level) as usize;
-            for leaf in leaves.get(first..first + (1 << level)).unwrap_or_default() {
-                tree.append(*leaf);
-            }
-            Ok::<_, StoreError>(tree.root())
+            let found = nodes.get(usize::from(level)).and_then(|nodes| nodes.get(usize::try_from(index).ok()?));
+            found.copied().ok_or(StoreError::NoSuchEntry { sequence })
         };
         log::inclusion_proof(sequence, self.head.size, &mut node)?.ok_or(StoreError::NoSuchEntry { sequence })
     }
@@ -180,7 +177,8 @@ impl Reader {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
-        let mut index = Index { places: Vec::new(), leaves: Vec::new(), exhibits: Vec::new() };
+        let mut index = Index { places: Vec::new(), nodes: Vec::new(), exhibits: Vec::new() };
+        let mut tree = Tree::default();
         let mut entries = self.entries()?;
         while let Some(frame) = entries.frame() {
             let frame = frame?;
@@ -188,7 +186,14 @@ impl Reader {
                 index.exhibits.push(frame.entry.sequence);
             }
             index.places.push(frame.place);
-            index.leaves.push(log::leaf_hash(&frame.entry_bytes));
+            for node in tree.append(log::leaf_hash(&frame.entry_bytes)) {
+                let level = usize::from(node.level);
+                if index.nodes.len() == level {
+                    index.nodes.push(Vec::new());
+                }
+                // Subtrees of a level are completed in their order.
+                index.nodes[level].push(node.hash);
+            }
         }
         Ok(self.index.get_or_init(|| index))
     }

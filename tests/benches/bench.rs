@@ -8,13 +8,15 @@
 //!
 //! Themes (all without arguments): `record` (pages per second and memory, against bare Arti with
 //! hyper and against curl through C tor), `cpu` (processor time per page, against bare Arti with
-//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite).
+//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite and redb),
+//! `scale` (a large store: opening, look-ups, proofs, memory, space; against the aims alone).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `VIGIE_BENCH_PAGES` | pages recorded in each round, 1 … 1000 | 1000 |
 //! | `VIGIE_BENCH_ROUNDS` | rounds of `record`, `cpu` and `append` | 3 |
 //! | `VIGIE_BENCH_APPENDS` | appends of one thread in a round of `append` | 300 |
+//! | `VIGIE_BENCH_EXHIBITS` | exhibits in the store of `scale` | 1,000,000 |
 
 #[path = "bench/append.rs"]
 mod append;
@@ -28,6 +30,8 @@ mod machine;
 mod numbers;
 #[path = "bench/record.rs"]
 mod record;
+#[path = "bench/scale.rs"]
+mod scale;
 #[path = "bench/site.rs"]
 mod site;
 #[path = "bench/stop.rs"]
@@ -48,7 +52,8 @@ use crate::world::World;
 /// Result of anything here; an error ends the bench with its text.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append]";
+const USAGE: &str =
+    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [scale]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +62,10 @@ enum Theme {
     Cpu,
     Verify,
     Append,
+    Scale,
 }
+
+const ALL: [Theme; 5] = [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Scale];
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
@@ -65,12 +73,14 @@ struct Sizes {
     pages: usize,
     rounds: usize,
     appends: usize,
+    exhibits: usize,
 }
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
         Some((command, rest)) if command == bare::COMMAND => bare::main(rest),
+        Some((command, rest)) if command == scale::COMMAND => scale::main(rest),
         // cargo adds `--bench` to whatever it is given.
         _ => match themes(args.iter().map(String::as_str).filter(|arg| *arg != "--bench")) {
             Some(themes) => bench(&themes),
@@ -96,10 +106,11 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "cpu" => Some(Theme::Cpu),
             "verify" => Some(Theme::Verify),
             "append" => Some(Theme::Append),
+            "scale" => Some(Theme::Scale),
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(if named.is_empty() { vec![Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append] } else { named })
+    Some(if named.is_empty() { ALL.to_vec() } else { named })
 }
 
 fn bench(themes: &[Theme]) -> Outcome<()> {
@@ -108,6 +119,7 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
         pages: size("VIGIE_BENCH_PAGES", 1000)?.min(vigie_tests::sites::bulk::PAGES),
         rounds: size("VIGIE_BENCH_ROUNDS", 3)?,
         appends: size("VIGIE_BENCH_APPENDS", 300)?,
+        exhibits: size("VIGIE_BENCH_EXHIBITS", 1_000_000)?,
     };
     stop::listen()?;
     machine::print();
@@ -137,6 +149,9 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
     }
     if asked(Theme::Append) {
         append::run(dir.path(), sizes.rounds, sizes.appends, &mut table)?;
+    }
+    if asked(Theme::Scale) {
+        scale::run(dir.path(), sizes.exhibits, &mut table)?;
     }
     table.print();
     Ok(())

@@ -1,12 +1,12 @@
 //! The store as its users see it: whole, damaged, stopped in mid-write, on a failing disk.
 
 mod backup;
-mod crash;
 mod damage;
 mod erasure;
-mod faults;
 mod forged;
 mod group;
 mod keys;
 mod kit;
+mod old_stores;
+mod proof;
 mod round_trip;
