@@ -4,6 +4,7 @@ mod backup;
 mod corroborate;
 mod custody;
 mod exhibit;
+mod handover;
 mod init;
 mod log;
 mod mandate;
@@ -111,6 +112,12 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Make a store of a backup.
     Restore(backup::RestoreArgs),
+    /// Let another workstation's log go on from this one.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie handover from handover.txt --store store --purpose 'desk 1 is replaced'"
+    )]
+    Handover(handover::HandoverCommand),
     /// Look at the store's own parts, rebuild its catalogue.
     #[command(subcommand, after_help = "Example:\n  vigie store check --store store")]
     Store(store::StoreCommand),
@@ -187,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Retention(command) => retention::retention(command),
         Command::Backup(args) => backup::backup(args),
         Command::Restore(args) => backup::restore(args),
+        Command::Handover(command) => handover::handover(command),
         Command::Store(command) => store::store(command),
         Command::Verify(args) => verify::verify(args),
         Command::Completions { shell } => {

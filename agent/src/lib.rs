@@ -13,6 +13,7 @@ mod crawl;
 mod error;
 mod fetch;
 mod frontier;
+mod handover;
 mod identities;
 mod incoming;
 mod jar;

@@ -202,6 +202,21 @@ pub struct CorroborationRow {
     pub act: SignedAct,
 }
 
+/// `handover`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HandoverRow {
+    /// `to`: this log ended; `from`: it goes on from another.
+    pub form: String,
+    /// Verifier key of the other log.
+    pub key: String,
+    /// Size of the other log's head; 0 for `to`.
+    pub size: u64,
+    /// Its root, base64; empty for `to`.
+    pub root: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
 /// A retention paper; `hold`, and within `erasure`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PaperRow {

@@ -191,6 +191,11 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         list?;
     }
     let row = mandates::find(&plan.store, plan.mandate.as_deref())?;
+    if let Some(ended) = crate::handover::ended(&plan.store)? {
+        let line = format!("this log was handed over to {}: capture on that workstation", ended.key);
+        let problem = Problem { refusal: Some("handed-over"), ..Problem::refused(line) };
+        return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), problem));
+    }
     let mandate = match mandates::open(&plan.store, Some(&row.id), now) {
         Ok(mandate) => mandate,
         Err(problem) => return Err(outside::refuse(&plan.store, outside::about_mandate(&row.id), problem)),

@@ -146,8 +146,7 @@ fn segment(from: &Path, to: &Path, mut tell: impl FnMut(u64)) -> Result<(), Stor
         at += read as u64;
         tell(read as u64);
     }
-    // Some file systems (tmpfs) call even a cut to the same length a change.
-    if copy.metadata().trying(trying)?.len() > at {
+    if copy.metadata().trying(trying)?.len() != at {
         copy.set_len(at).trying(trying)?;
     }
     copy.sync_all().trying(trying)

@@ -51,10 +51,12 @@ pub enum Kind {
     Hold,
     /// An exhibit was compared with another capture of the same; signed by the agent.
     Corroboration,
+    /// The log ends in favour of another, or goes on from one; signed by the agent.
+    Handover,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 24] = [
+const NAMES: [(Kind, &str); 25] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -79,6 +81,7 @@ const NAMES: [(Kind, &str); 24] = [
     (Kind::Lock, "lock"),
     (Kind::Hold, "hold"),
     (Kind::Corroboration, "corroboration"),
+    (Kind::Handover, "handover"),
 ];
 
 impl Kind {
@@ -115,6 +118,7 @@ impl Kind {
                 | Self::Erasure
                 | Self::Hold
                 | Self::Corroboration
+                | Self::Handover
         )
     }
 

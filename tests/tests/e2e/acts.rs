@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case { name: "acts::an_emergency_wipe_ends_a_run_and_leaves_the_evidence", run: wiped },
         Case { name: "acts::a_backup_is_tracked_and_becomes_a_store_again", run: backed_up },
         Case { name: "acts::two_captures_made_apart_are_compared", run: two_sources },
+        Case { name: "acts::a_log_goes_on_on_another_workstation", run: replaced },
     ]
 }
 
@@ -378,12 +379,12 @@ fn two_sources(world: &World) -> CaseResult {
         station.vigie(&[&fixed[..], args].concat())
     };
     let (a, b, web) = (of("market-a")?, of("market-b")?, of("second-hand")?);
-    ensure!(a.len() == 2 && b.len() == 2 && web.len() == 2, "{listed}");
+    ensure!(a.len() == 2 && b.len() == 2 && web.len() > 1 && web.len() % 2 == 0, "{listed}");
     ensure!(station.json(&["custody", &a[0]])?["single_source"] == true, "nothing was compared yet");
     let same = compare(&[&a[0], &a[1], "--json"]).run()?.success()?;
     let same: serde_json::Value = serde_json::from_slice(&same.stdout)?;
     ensure!(same["verdict"] == "agree" && same["both"].as_array().is_some_and(|both| !both.is_empty()), "{same}");
-    let tls = compare(&[&web[0], &web[1], "--json"]).run()?.success()?;
+    let tls = compare(&[&web[0], &web[web.len() / 2], "--json"]).run()?.success()?;
     let tls: serde_json::Value = serde_json::from_slice(&tls.stdout)?;
     ensure!(tls["both"][0]["same_certificate"] == true, "{tls}");
     let custody = station.json(&["custody", &a[0]])?;
@@ -399,5 +400,42 @@ fn two_sources(world: &World) -> CaseResult {
     ensure!(across.text().contains("agree"), "{}", across.text());
     one_line(&compare(&[&a[0], "1", "--with"]).arg(&store).run()?, 3, &["none of the identities"])?;
     station.sound()?;
+    Ok(())
+}
+
+fn replaced(world: &World) -> CaseResult {
+    let (old, _) = one_exhibit(world, "replaced")?;
+    let new = Station::desk(world, "replacing", &[Target::onion("market-a", &world.net.onion("market-a"))])?;
+    new.init_quickly("store", "vigie.example/e2e-2")?;
+    new.vigie(&["mandate", "add", "mandate.toml"]).run()?.success()?;
+    let key_of = |station: &Station| -> Outcome<String> {
+        let shown = station.vigie(&["checkpoint", "--key"]).run()?.success()?.text();
+        Ok(shown.lines().next().ok_or("no key")?.to_owned())
+    };
+    let (old_key, new_key) = (key_of(&old)?, key_of(&new)?);
+    let to = |key: &str, out: &str| old.vigie(&["handover", "to", key, "--out", out, "--purpose", "replaced"]).run();
+    one_line(&to("nonsense", "x.txt")?, 2, &["no verifier key"])?;
+    one_line(&to(&old_key, "x.txt")?, 2, &["own log"])?;
+    to(&new_key, "handover.txt")?.success()?;
+    one_line(&to(&new_key, "again.txt")?, 3, &["already"])?;
+    one_line(&old.run_once().run()?, 3, &["was handed over"])?;
+    ensure!(old.rows("refusal")?.iter().any(|row| row["code"] == "handed-over"), "it is not in the log");
+    // What is there can still be read and verified.
+    old.open_exhibit(1)?;
+    old.sound()?;
+
+    let paper = std::fs::read_to_string(old.desk.path("handover.txt"))?;
+    let from = |text: &str| -> Outcome<_> {
+        std::fs::write(new.desk.path("handover.txt"), text)?;
+        Ok(new.vigie(&["handover", "from", "handover.txt", "--purpose", "replaced"]).run()?)
+    };
+    one_line(&from(&paper.replace(&new_key, &old_key))?, 2, &["another log"])?;
+    one_line(&from(&paper.replacen("entry ", "entry 9", 1))?, 2, &["does not cover"])?;
+    one_line(&from("nonsense")?, 2, &["no paper"])?;
+    from(&paper)?.success()?;
+    one_line(&from(&paper)?, 2, &["already"])?;
+    let row = new.rows("handover")?.pop().ok_or("no entry")?;
+    ensure!(row["form"] == "from" && row["key"] == old_key.as_str() && row["size"].as_u64() > Some(6), "{row}");
+    new.sound()?;
     Ok(())
 }
