@@ -75,8 +75,16 @@ struct Said {
     kept: Vec<(u64, String)>,
 }
 
-/// Runs a child and kills it: while it opens, or while it writes.
-fn kill_one(kit: &Kit, noise: &mut Noise, in_opening: bool, opening_us: &AtomicU64) -> Said {
+/// What a kill waits for, before it comes at a random moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    Opening,
+    Opened,
+    Kept,
+}
+
+/// Runs a child and kills it.
+fn kill_one(kit: &Kit, noise: &mut Noise, after: After, opening_us: &AtomicU64) -> Said {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["proof::crash::child_writer", "--exact", "--nocapture"])
         .env(CHILD, kit.dir())
@@ -100,18 +108,23 @@ fn kill_one(kit: &Kit, noise: &mut Noise, in_opening: bool, opening_us: &AtomicU
         }
     };
     let awaited = |said: &Said| {
-        said.unopenable.is_some() || if in_opening { said.opening.is_some() } else { said.opened.is_some() }
+        said.unopenable.is_some()
+            || match after {
+                After::Opening => said.opening.is_some(),
+                After::Opened => said.opened.is_some(),
+                After::Kept => !said.kept.is_empty(),
+            }
     };
     while !awaited(&said) {
         hear(lines.next().expect("the child says how far it is"), &mut said);
     }
-    let span_us = if in_opening { opening_us.load(Ordering::SeqCst) } else { 25_000 };
+    let span_us = if after == After::Opening { opening_us.load(Ordering::SeqCst) } else { 25_000 };
     // The fault itself, not a wait for something: the kill comes at any moment of the span.
     std::thread::sleep(Duration::from_micros(noise.below(span_us)));
     child.kill().expect("kills");
     child.wait().expect("ends");
     lines.for_each(|line| hear(line, &mut said));
-    if let (false, Some(opening), Some(opened)) = (in_opening, said.opening, said.opened) {
+    if let (false, Some(opening), Some(opened)) = (after == After::Opening, said.opening, said.opened) {
         // Half the last figure, half the new one.
         let new = opened.duration_since(opening).as_micros() as u64;
         opening_us.store(opening_us.load(Ordering::SeqCst).midpoint(new), Ordering::SeqCst);
@@ -152,7 +165,12 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
         let kills = KILLS.min(wanted - batch * KILLS);
         for run in 0..kills {
             // Some of those that are aimed at the opening come just behind it: a third is to meet it.
-            let said = kill_one(&kit, &mut noise, run % 7 < 3, &opening_us);
+            let after = match run % 7 {
+                0..=2 => After::Opening,
+                3 | 4 => After::Opened,
+                _ => After::Kept,
+            };
+            let said = kill_one(&kit, &mut noise, after, &opening_us);
             tally.ran();
             while_opening.fetch_add(u64::from(said.opened.is_none()), Ordering::SeqCst);
             if let Some(why) = said.unopenable {
@@ -179,10 +197,10 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
         ),
         wanted,
     );
-    assert!(acknowledged > wanted, "the writer got to write");
-    // Few kills meet the moment between a frame and its signed head: in a small run perhaps none.
-    assert!(recovered > 0 || wanted < 1000, "kills met writing");
-    assert!(while_opening * 6 > wanted, "kills met openings");
+    assert!(acknowledged * 5 > wanted, "the writer got to write");
+    // Few kills meet the moment between a frame and its signed head, and a busy machine opens more slowly
+    // than it did: in a small run perhaps none does.
+    assert!(wanted < 1000 || recovered > 0 && while_opening * 5 > wanted, "kills met writing and opening");
 }
 
 /// The anti-test: an acknowledged entry that is not there is seen, and so is a wrong one.
