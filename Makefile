@@ -1,10 +1,11 @@
 # demo  the whole chain on a private Tor network, left in target/demo/
 # test  every test, on the same kind of network
+# soak  the store's faults and the log's Merkle tree in full numbers, about 20 minutes: a table of what was lost
 # bench speed and memory, as ratios against peers in the same run
-# soak  the log's Merkle tree against two others, over a million cases (a minute)
 # setup Debian packages that the above need
-.PHONY: demo test bench soak check setup
+.PHONY: demo test soak bench check setup
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 CARGO ?= cargo
 
@@ -18,13 +19,26 @@ demo: setup
 test: setup
 	$(CARGO) test --locked --workspace
 
+# The build of `make test`. One test at a time: each uses all cores.
+soak: setup
+	@mkdir -p target
+	VIGIE_SOAK=1 $(CARGO) test --locked --workspace --test store -- --test-threads=1 --nocapture proof:: \
+	  | tee target/soak.log
+	@echo; echo '| fault | runs | lost | unopenable | undetected |'; echo '|---|---|---|---|---|'; \
+	  grep '^| ' target/soak.log
+
 # THEMES chooses: make bench THEMES='record verify'
 bench: setup
 	$(CARGO) build --locked --release --bin vigie
 	$(CARGO) bench --locked -p vigie-tests --bench bench -- $(THEMES)
 
-soak:
-	VIGIE_SOAK=1 $(CARGO) test --locked --release -p vigie-log --test differential -- --nocapture
+# The build of `make test`. One test at a time: each uses all cores.
+soak: setup
+	@mkdir -p target
+	VIGIE_SOAK=1 $(CARGO) test --locked --workspace --test store --test differential -- --test-threads=1 --nocapture \
+	  proof:: three_merkle | tee target/soak.log
+	@echo; echo '| fault | runs | lost | unopenable | undetected |'; echo '|---|---|---|---|---|'; \
+	  grep '^| ' target/soak.log
 
 # What .ci/run adds to `make test`.
 check:

@@ -8,8 +8,9 @@
 //!
 //! Themes (all without arguments): `record` (pages per second and memory, against bare Arti with
 //! hyper and against curl through C tor), `cpu` (processor time per page, against bare Arti with
-//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite), `proof` (inclusion
-//! proofs from a million entries, against `tlog_tiles`).
+//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite and redb), `proof`
+//! (inclusion proofs from a million entries, against `tlog_tiles`), `scale` (a large store: opening, look-ups,
+//! proofs, memory, space; against the aims alone).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -17,6 +18,7 @@
 //! | `VIGIE_BENCH_ROUNDS` | rounds of `record`, `cpu`, `append` and `proof` | 3 |
 //! | `VIGIE_BENCH_ENTRIES` | entries of the store of `proof` | 100000 |
 //! | `VIGIE_BENCH_APPENDS` | appends of one thread in a round of `append` | 300 |
+//! | `VIGIE_BENCH_EXHIBITS` | exhibits in the store of `scale` | 1,000,000 |
 
 #[path = "bench/append.rs"]
 mod append;
@@ -32,6 +34,8 @@ mod numbers;
 mod proof;
 #[path = "bench/record.rs"]
 mod record;
+#[path = "bench/scale.rs"]
+mod scale;
 #[path = "bench/site.rs"]
 mod site;
 #[path = "bench/stop.rs"]
@@ -53,7 +57,7 @@ use crate::world::World;
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str =
-    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof]";
+    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof] [scale]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +67,10 @@ enum Theme {
     Verify,
     Append,
     Proof,
+    Scale,
 }
+
+const ALL: [Theme; 6] = [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof, Theme::Scale];
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +79,14 @@ struct Sizes {
     rounds: usize,
     appends: usize,
     entries: usize,
+    exhibits: usize,
 }
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let result = match args.split_first() {
         Some((command, rest)) if command == bare::COMMAND => bare::main(rest),
+        Some((command, rest)) if command == scale::COMMAND => scale::main(rest),
         // cargo adds `--bench` to whatever it is given.
         _ => match themes(args.iter().map(String::as_str).filter(|arg| *arg != "--bench")) {
             Some(themes) => bench(&themes),
@@ -104,14 +113,11 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "verify" => Some(Theme::Verify),
             "append" => Some(Theme::Append),
             "proof" => Some(Theme::Proof),
+            "scale" => Some(Theme::Scale),
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(if named.is_empty() {
-        vec![Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof]
-    } else {
-        named
-    })
+    Some(if named.is_empty() { ALL.to_vec() } else { named })
 }
 
 fn bench(themes: &[Theme]) -> Outcome<()> {
@@ -121,6 +127,7 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
         rounds: size("VIGIE_BENCH_ROUNDS", 3)?,
         appends: size("VIGIE_BENCH_APPENDS", 300)?,
         entries: size("VIGIE_BENCH_ENTRIES", 100_000)?,
+        exhibits: size("VIGIE_BENCH_EXHIBITS", 1_000_000)?,
     };
     stop::listen()?;
     machine::print();
@@ -153,6 +160,9 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
     }
     if asked(Theme::Proof) {
         proof::run(dir.path(), sizes.rounds, sizes.entries, &mut table)?;
+    }
+    if asked(Theme::Scale) {
+        scale::run(dir.path(), sizes.exhibits, &mut table)?;
     }
     table.print();
     Ok(())

@@ -6,7 +6,15 @@ use crate::kit::{Kit, copy_tree, draft};
 
 /// Changes the catalogue's database behind the store's back.
 fn in_catalogue(kit: &Kit, change: impl FnOnce(&sled::Db)) {
-    let db = sled::open(kit.dir().join("catalogue")).expect("opens");
+    // The threads of the store that was just closed may hold sled's lock a moment longer.
+    let db = loop {
+        match sled::open(kit.dir().join("catalogue")) {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                std::thread::yield_now();
+            }
+            other => break other.expect("opens"),
+        }
+    };
     change(&db);
     db.flush().expect("flushes");
 }

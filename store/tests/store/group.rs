@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use vigie_store::{Draft, Kind, Settings};
 
-use crate::faults::FaultDisk;
 use crate::kit::{Kit, draft, warc};
+use crate::proof::faults::FaultDisk;
 
 #[test]
 fn a_burst_shares_rounds() {

@@ -96,7 +96,12 @@ pub fn passphrase() -> SecretString {
 
 impl Kit {
     pub fn new() -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        Self::new_in(&crate::proof::folder())
+    }
+
+    /// A store in a new folder of `parent`.
+    pub fn new_in(parent: &Path) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a folder");
         let clock = TestClock::new();
         let dir = folder.path().join("store");
         let new = NewStore {
@@ -131,24 +136,11 @@ impl Kit {
     }
 
     pub fn seal(&self, store: &Store, plain: &[u8]) -> SealedExhibit {
-        let mut sealer = Sealer::create(store.spool_dir(), &self.recipients()).expect("begins");
-        sealer.write_all(plain).expect("seals");
-        sealer.finish().expect("ends")
+        seal(store, &self.recipients(), plain)
     }
 
-    /// An exhibit whose content is found again by its number.
     pub fn exhibit(&self, store: &Store, number: u64) -> Draft {
-        let url = format!("http://market.onion/item/{number}");
-        Draft {
-            exhibit: Some(self.seal(store, &warc(format!("page {number}").as_bytes()))),
-            private: Some(Private {
-                recipients: self.recipients(),
-                json: format!("{{\"url\":\"{url}\"}}").into_bytes(),
-            }),
-            commitments: vec![Commitment { name: "url", value: url.into_bytes() }],
-            row: format!("{{\"number\":{number}}}").into_bytes(),
-            ..draft(Kind::Exhibit)
-        }
+        exhibit(store, &self.recipients(), number)
     }
 
     pub fn verify(&self) -> VerifyReport {
@@ -170,6 +162,24 @@ impl Kit {
         assert_eq!(report.opened, report.exhibits);
         assert_eq!(report.local_parts, report.entries);
         report
+    }
+}
+
+pub fn seal(store: &Store, recipients: &[Recipient], plain: &[u8]) -> SealedExhibit {
+    let mut sealer = Sealer::create(store.spool_dir(), recipients).expect("begins");
+    sealer.write_all(plain).expect("seals");
+    sealer.finish().expect("ends")
+}
+
+/// An exhibit whose content is found again by its number.
+pub fn exhibit(store: &Store, recipients: &[Recipient], number: u64) -> Draft {
+    let url = format!("http://market.onion/item/{number}");
+    Draft {
+        exhibit: Some(seal(store, recipients, &warc(format!("page {number}").as_bytes()))),
+        private: Some(Private { recipients: recipients.to_vec(), json: format!("{{\"url\":\"{url}\"}}").into_bytes() }),
+        commitments: vec![Commitment { name: "url", value: url.into_bytes() }],
+        row: format!("{{\"number\":{number}}}").into_bytes(),
+        ..draft(Kind::Exhibit)
     }
 }
 

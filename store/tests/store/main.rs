@@ -1,14 +1,14 @@
 //! The store as its users see it: whole, damaged, stopped in mid-write, on a failing disk.
 
 mod backup;
-mod crash;
 mod damage;
 mod erasure;
-mod faults;
 mod forged;
 mod group;
 mod keys;
 mod kit;
+mod old_stores;
+mod proof;
 mod round_trip;
 mod timestamps;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]

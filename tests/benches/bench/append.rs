@@ -1,4 +1,5 @@
-//! `append`: durable appends of sealed exhibits against SQLite's durable inserts of plain blobs.
+//! `append`: durable appends of sealed exhibits against durable inserts of plain blobs by SQLite and
+//! redb.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use jiff::Timestamp;
+use redb::TableDefinition;
 use rusqlite::Connection;
 use secrecy::SecretString;
 use vigie_store::clock::{Clock, ClockStatus, Stamp};
@@ -16,6 +18,9 @@ use crate::{Outcome, stop};
 
 /// Sizes of exhibits, in bytes.
 const SIZES: [usize; 2] = [4 << 10, 80 << 10];
+/// Its library does not tell its release.
+const REDB: &str = "4.6";
+const BLOBS: TableDefinition<'_, u64, (&str, &[u8])> = TableDefinition::new("exhibit");
 /// Threads, and how many times the appends of one thread they do together.
 const THREADS: [(usize, usize); 2] = [(1, 1), (16, 8)];
 
@@ -29,20 +34,24 @@ pub fn run(dir: &Path, rounds: usize, appends: usize, table: &mut Table) -> Outc
          connection, which beats lock retries",
         rusqlite::version()
     );
+    println!("  redb {REDB}: plain blobs, a write transaction per append with Durability::Immediate (the default)");
     for size in SIZES {
         for (threads, factor) in THREADS {
             let count = (appends * factor).next_multiple_of(threads);
             let what = format!("{} KiB, {threads} thread(s)", size >> 10);
             eprintln!("bench: {count} appends of {what}");
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let (mut ours, mut sqlites, mut redbs) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..rounds {
                 ours.push(in_folder(&dir.join("append"), |dir| vigie(dir, size, threads, count))?);
-                theirs.push(in_folder(&dir.join("append"), |dir| sqlite(dir, size, threads, count))?);
+                sqlites.push(in_folder(&dir.join("append"), |dir| sqlite(dir, size, threads, count))?);
+                redbs.push(in_folder(&dir.join("append"), |dir| redb(dir, size, threads, count))?);
             }
-            let (ours, theirs) = (median(ours), median(theirs));
-            println!("  {what}: Vigie {ours:.0}/s; SQLite {theirs:.0}/s");
-            let what = format!("appends/s vs SQLite, {what}");
-            table.add("append", &what, format!("{ours:.0}"), format!("{theirs:.0}"), Some(ours / theirs), "");
+            let [ours, sqlites, redbs] = [ours, sqlites, redbs].map(median);
+            println!("  {what}: Vigie {ours:.0}/s; SQLite {sqlites:.0}/s; redb {redbs:.0}/s");
+            for (peer, theirs) in [("SQLite", sqlites), ("redb", redbs)] {
+                let what = format!("appends/s vs {peer}, {what}");
+                table.add("append", &what, format!("{ours:.0}"), format!("{theirs:.0}"), Some(ours / theirs), "");
+            }
         }
     }
     Ok(())
@@ -85,39 +94,59 @@ fn timed(
 }
 
 fn vigie(dir: &Path, size: usize, threads: usize, count: usize) -> Outcome<f64> {
-    let folder = dir.join("store");
-    let clock = Arc::new(WallClock { boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")? });
-    let passphrase = SecretString::from("bench");
+    let store = create(&dir.join("store"))?;
+    let recipients = [recipient()?, recipient()?];
+    timed(threads, count, size, |number, bytes| {
+        store.append(draft(&store, &recipients, number, bytes)?)?;
+        Ok(())
+    })
+}
+
+/// A new store, open.
+pub(crate) fn create(folder: &Path) -> Outcome<Store> {
     let new = NewStore {
         origin: "vigie.example/bench".into(),
         allowed_signers: b"magistrate@court.example ssh-ed25519 AAAA\n".to_vec(),
-        passphrase: passphrase.clone(),
-        // Opening is not measured.
+        passphrase: passphrase(),
+        // Stretching the passphrase is not measured.
         scrypt_log_n: Some(1),
     };
-    Store::create(&folder, new, clock.clone())?;
-    let key = vigie_store::unlock_key(&folder, &passphrase)?;
-    let store = Store::open(&folder, key, clock, &Silent)?;
-    let recipients = [recipient()?, recipient()?];
-    timed(threads, count, size, |number, bytes| {
-        let mut sealer = Sealer::create(store.spool_dir(), &recipients)?;
-        sealer.write_all(bytes)?;
-        let url = format!("http://market.example/item/{number}");
-        store.append(Draft {
-            kind: Kind::Exhibit,
-            mandate: Some([0xAB; 32]),
-            session: Some([0xCD; 16]),
-            exhibit: Some(sealer.finish()?),
-            commitments: vec![Commitment { name: "url", value: url.clone().into_bytes() }],
-            private: Some(Private {
-                recipients: recipients.to_vec(),
-                json: serde_json::json!({"url": url}).to_string().into_bytes(),
-            }),
-            row: serde_json::json!({"number": number}).to_string().into_bytes(),
-            url_row: None,
-            state: Vec::new(),
-        })?;
-        Ok(())
+    Store::create(folder, new, clock()?)?;
+    open(folder)
+}
+
+/// A store of [`create`], opened again.
+pub(crate) fn open(folder: &Path) -> Outcome<Store> {
+    let key = vigie_store::unlock_key(folder, &passphrase())?;
+    Ok(Store::open(folder, key, clock()?, &Silent)?)
+}
+
+pub(crate) fn passphrase() -> SecretString {
+    SecretString::from("bench")
+}
+
+fn clock() -> Outcome<Arc<WallClock>> {
+    Ok(Arc::new(WallClock { boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")? }))
+}
+
+/// An exhibit of these bytes, sealed.
+pub(crate) fn draft(store: &Store, recipients: &[Recipient], number: usize, bytes: &[u8]) -> Outcome<Draft> {
+    let mut sealer = Sealer::create(store.spool_dir(), recipients)?;
+    sealer.write_all(bytes)?;
+    let url = format!("http://market.example/item/{number}");
+    Ok(Draft {
+        kind: Kind::Exhibit,
+        mandate: Some([0xAB; 32]),
+        session: Some([0xCD; 16]),
+        exhibit: Some(sealer.finish()?),
+        commitments: vec![Commitment { name: "url", value: url.clone().into_bytes() }],
+        private: Some(Private {
+            recipients: recipients.to_vec(),
+            json: serde_json::json!({"url": url}).to_string().into_bytes(),
+        }),
+        row: serde_json::json!({"number": number}).to_string().into_bytes(),
+        url_row: None,
+        state: Vec::new(),
     })
 }
 
@@ -141,7 +170,19 @@ fn sqlite(dir: &Path, size: usize, threads: usize, count: usize) -> Outcome<f64>
     })
 }
 
-fn recipient() -> Outcome<Recipient> {
+fn redb(dir: &Path, size: usize, threads: usize, count: usize) -> Outcome<f64> {
+    let database = redb::Database::create(dir.join("exhibits.redb"))?;
+    timed(threads, count, size, |number, bytes| {
+        let url = format!("http://market.example/item/{number}");
+        // One writer at a time: the others wait in here.
+        let transaction = database.begin_write()?;
+        transaction.open_table(BLOBS)?.insert(number as u64, (url.as_str(), bytes))?;
+        transaction.commit()?;
+        Ok(())
+    })
+}
+
+pub(crate) fn recipient() -> Outcome<Recipient> {
     Ok(age::x25519::Identity::generate().to_public().to_string().parse()?)
 }
 
