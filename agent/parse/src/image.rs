@@ -10,7 +10,8 @@
 //! - nothing speaks for an offer: it does not. Permission needs a reason.
 //!
 //! A reason is a *record*: an element that repeats beside others built alike (a row, a card, a
-//! post) and has a price, or stands in a list where others have one; or the *block* of a product
+//! post) and has a price, or stands in a list where others have one, or is followed by its price in
+//! a flat list; or the *block* of a product
 //! page: a heading and a price that belong to no record. In it one picture is certain, the first
 //! in the link that bears the title, or else the first at all; those that share a folder, a number,
 //! a parent or an enlargement with it are more views of the same.
@@ -143,7 +144,10 @@ impl<'p> Look<'p> {
         let chain: Vec<ElementRef<'_>> = element.ancestors().filter_map(ElementRef::wrap).take(ANCESTORS).collect();
         let body = chain.iter().find(|a| a.value().name() == "body").map(|a| a.id());
         let inside: Vec<ElementRef<'_>> = chain.into_iter().filter(|a| !is_root(*a)).collect();
-        let record = record(&inside, scene);
+        let record = record(&inside, scene).or_else(|| {
+            let mut near = std::iter::once(&element).chain(&inside).take(NEAR).map(|at| at.id());
+            near.find(|id| scene.priced_in_flow(*id))
+        });
         let outside = record.and_then(|record| inside.iter().position(|a| a.id() == record));
         let mut mark = own_mark(element, picture, requisites);
         for (at, ancestor) in inside.iter().enumerate() {
@@ -251,6 +255,10 @@ fn around(
 fn record(ancestors: &[ElementRef<'_>], scene: &mut Scene<'_>) -> Option<NodeId> {
     for ancestor in ancestors {
         let id = ancestor.id();
+        // A term and its definition make a record even where there is no other.
+        if ancestor.value().name() == "dt" && scene.priced_after(id) {
+            return Some(id);
+        }
         if !scene.repeats(id) {
             continue;
         }
@@ -270,10 +278,14 @@ fn record(ancestors: &[ElementRef<'_>], scene: &mut Scene<'_>) -> Option<NodeId>
 }
 
 /// The block of a product page: the nearest element around a picture that has a heading and a price
-/// outside all records; the body only where there are no records at all.
+/// outside all records; the body only where there are no records at all, or the price follows the
+/// heading of the page.
 fn block(look: &Look<'_>, scene: &mut Scene<'_>, records: &HashSet<NodeId>) -> Option<NodeId> {
-    for &id in look.ancestors.iter().chain(look.body.iter().filter(|_| records.is_empty())) {
+    for &id in look.ancestors.iter().chain(&look.body) {
         let facts = scene.rest(id, records);
+        if look.body == Some(id) && !records.is_empty() && !facts.headed {
+            continue;
+        }
         let product = scene.element(id).is_some_and(|element| {
             let kind = element.value().attr("itemtype").unwrap_or_default();
             kind.ends_with("/Product") || kind.ends_with("/Offer")

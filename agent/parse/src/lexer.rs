@@ -14,7 +14,7 @@ use html5ever::LocalName;
 
 /// Attributes that anything here reads. `color`, `face` and `size` decide whether `<font>` ends
 /// foreign content (§13.2.6.5), `encoding` whether HTML goes on in MathML (§13.2.6).
-const READ: [&str; 39] = [
+const READ: [&str; 40] = [
     "action",
     "alt",
     "aria-label",
@@ -38,6 +38,7 @@ const READ: [&str; 39] = [
     "http-equiv",
     "id",
     "imagesrcset",
+    "itemprop",
     "itemtype",
     "method",
     "name",

@@ -29,6 +29,8 @@ pub struct Facts {
     pub price: bool,
     /// A heading is.
     pub heading: bool,
+    /// A price follows the heading of the page.
+    pub headed: bool,
     /// A field to write in is.
     pub field: bool,
     /// Target of the link with the longest text, as written; not of one to a person.
@@ -42,12 +44,20 @@ pub struct Scene<'t> {
     /// Without what is in records.
     rest: HashMap<NodeId, Facts>,
     alike: HashMap<NodeId, bool>,
+    flow: HashMap<NodeId, bool>,
     left: usize,
 }
 
 impl<'t> Scene<'t> {
     pub fn new(html: &'t Html) -> Self {
-        Self { html, facts: HashMap::new(), rest: HashMap::new(), alike: HashMap::new(), left: ALL_NODES }
+        Self {
+            html,
+            facts: HashMap::new(),
+            rest: HashMap::new(),
+            alike: HashMap::new(),
+            flow: HashMap::new(),
+            left: ALL_NODES,
+        }
     }
 
     pub fn element(&self, id: NodeId) -> Option<ElementRef<'t>> {
@@ -78,22 +88,30 @@ impl<'t> Scene<'t> {
         let mut facts = Facts::default();
         let Some(node) = self.html.tree.get(id) else { return facts };
         let mut text = String::new();
-        let (mut longest, mut skipped) = (0, None);
+        let (mut longest, mut skipped, mut headline) = (0, None, None);
         for edge in node.traverse().take(2 * NODES.min(self.left)) {
             match edge {
                 Edge::Open(at) if skipped.is_none() => {
                     self.left = self.left.saturating_sub(1);
-                    if at.id() != id && without.contains(&at.id()) {
+                    if at.id() != id && (without.contains(&at.id()) || (!without.is_empty() && is_frame(at))) {
                         skipped = Some(at.id());
+                        continue;
                     }
                     match at.value() {
                         Node::Text(piece) => {
-                            fold_into(&mut text, start(piece, 1_000));
+                            let piece = start(piece, 1_000);
+                            facts.price |= price::is_word(piece) && !is_chosen(at);
+                            fold_into(&mut text, piece);
                         }
                         Node::Element(element) => {
                             // What stands in two elements is not one word.
                             fold_into(&mut text, " ");
                             facts.heading |= matches!(element.name(), "h1" | "h2" | "h3");
+                            // The vocabulary of schema.org: a price that may only be written in an attribute.
+                            facts.price |= element.attr("itemprop") == Some("price");
+                            if element.name() == "h1" {
+                                headline.get_or_insert(text.len());
+                            }
                             facts.field |= element.name() == "input" && is_written(element.attr("type"));
                             let length = if element.name() == "a" { letters_under(at) } else { 0 };
                             if length > longest
@@ -112,7 +130,8 @@ impl<'t> Scene<'t> {
             }
         }
         facts.letters = text.chars().filter(|c| c.is_alphabetic()).count();
-        facts.price = price::is_in(&text);
+        facts.price |= price::is_in(&text);
+        facts.headed = headline.and_then(|at| text.get(at..)).is_some_and(price::is_in);
         facts
     }
 
@@ -141,6 +160,68 @@ impl<'t> Scene<'t> {
         others.into_iter().any(|other| self.facts(other).price)
     }
 
+    /// Whether it is one of a flat list: of elements alike, each followed by its text in the same
+    /// parent, and two at least by a price before the next one.
+    pub fn priced_in_flow(&mut self, id: NodeId) -> bool {
+        let Some(element) = self.element(id) else { return false };
+        if !self.in_flow(element) {
+            return false;
+        }
+        self.siblings(id)
+            .take(SIBLINGS)
+            .any(|other| self.element(other).is_some_and(|other| self.in_flow(other) && !self.adjoins(element, other)))
+    }
+
+    /// No letters between two elements: they belong to the same text.
+    fn adjoins(&mut self, one: ElementRef<'t>, other: ElementRef<'t>) -> bool {
+        let forward = one.next_siblings().take(2 * SIBLINGS).any(|node| node.id() == other.id());
+        let (from, to) = if forward { (one, other) } else { (other, one) };
+        let between: Vec<_> = from.next_siblings().take(2 * SIBLINGS).take_while(|node| node.id() != to.id()).collect();
+        !between.into_iter().any(|node| self.letters(node) > 0)
+    }
+
+    fn letters(&mut self, node: NodeRef<'t, Node>) -> usize {
+        match node.value() {
+            Node::Text(text) => start(text, 100).chars().filter(|c| c.is_alphabetic()).count(),
+            Node::Element(_) => self.facts(node.id()).letters,
+            _ => 0,
+        }
+    }
+
+    /// Whether a price follows before a rule, a heading, or the next element alike after any text.
+    fn in_flow(&mut self, element: ElementRef<'t>) -> bool {
+        if let Some(&known) = self.flow.get(&element.id()) {
+            return known;
+        }
+        let flows = self.price_follows(element);
+        self.flow.insert(element.id(), flows);
+        flows
+    }
+
+    fn price_follows(&mut self, element: ElementRef<'t>) -> bool {
+        let (mut text, mut letters) = (String::new(), 0);
+        for node in element.next_siblings().take(2 * SIBLINGS) {
+            if let Some(other) = ElementRef::wrap(node) {
+                let ends = matches!(other.value().name(), "hr" | "h1" | "h2");
+                if ends || (alike(element, other) && (letters > 0 || self.letters(node) > 0)) {
+                    break;
+                }
+                if self.facts(node.id()).price {
+                    return true;
+                }
+            }
+            letters += self.letters(node);
+            if let Some(piece) = node.value().as_text() {
+                let piece = start(piece, 1_000);
+                if price::is_word(piece) {
+                    return true;
+                }
+                fold_into(&mut text, piece);
+            }
+        }
+        price::is_in(&text)
+    }
+
     fn siblings(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<'t> {
         let element = self.element(id);
         element.into_iter().flat_map(|element| {
@@ -167,6 +248,17 @@ fn alike(one: ElementRef<'_>, other: ElementRef<'_>) -> bool {
     }
     // A class more or less marks the first, the last or an advertised one.
     ours.iter().any(|class| theirs.contains(class))
+}
+
+/// Parts of a page whose prices belong to no offer.
+fn is_frame(node: NodeRef<'_, Node>) -> bool {
+    node.value().as_element().is_some_and(|element| matches!(element.name(), "nav" | "footer"))
+}
+
+/// The text of something to press or choose says no price.
+fn is_chosen(node: NodeRef<'_, Node>) -> bool {
+    let parent = node.parent().and_then(|parent| parent.value().as_element());
+    parent.is_some_and(|element| matches!(element.name(), "a" | "button" | "option" | "label" | "title"))
 }
 
 fn is_written(kind: Option<&str>) -> bool {

@@ -176,6 +176,32 @@ const PEOPLE: [&str; 31] = [
     "polzovatel",
     "prodavec",
 ];
+/// Words for goods and their pictures: beside one of them, a word of [`DESIGN`] says which of the
+/// goods it is, and after one of [`PEOPLE`] it says what is theirs.
+const GOODS: [&str; 22] = [
+    "item",
+    "product",
+    "produit",
+    "produkt",
+    "listing",
+    "offer",
+    "offre",
+    "angebot",
+    "aanbod",
+    "annonce",
+    "anzeige",
+    "advertentie",
+    "article",
+    "artikel",
+    "lot",
+    "kavel",
+    "gallery",
+    "upload",
+    "attachment",
+    "ware",
+    "good",
+    "swiper",
+];
 /// Of addresses only: a vendor's folder holds his goods.
 const PEOPLE_IN_PATHS: [&str; 12] = [
     "user",
@@ -237,12 +263,22 @@ fn any(words: &[String], list: &[&str]) -> bool {
     words.iter().any(|word| list.contains(&word.as_str()))
 }
 
+/// Whether one of the classes names people and no goods after them: `seller-item` is a thing,
+/// `item-seller` a person.
+fn names_people(text: &str) -> bool {
+    crate::warnings::start(text, LOOK_BYTES).split_ascii_whitespace().any(|class| {
+        let words = words(class);
+        let last = |list: &[&str]| words.iter().rposition(|word| list.contains(&word.as_str()));
+        last(&PEOPLE).is_some_and(|person| last(&GOODS).is_none_or(|goods| goods < person))
+    })
+}
+
 /// What a class or an id of the picture itself, or of what holds it alone, says.
 pub fn of_class(text: &str) -> Mark {
     let words = words(text);
-    if any(&words, &PERSON) || any(&words, &PEOPLE) {
+    if any(&words, &PERSON) || names_people(text) {
         Mark::Person
-    } else if any(&words, &DECORATION) || any(&words, &DESIGN) {
+    } else if any(&words, &DECORATION) || (!any(&words, &GOODS) && any(&words, &DESIGN)) {
         Mark::Decoration
     } else {
         Mark::None
@@ -252,7 +288,7 @@ pub fn of_class(text: &str) -> Mark {
 /// What a class or an id further out says, where a designer's word may be about anything in it.
 pub fn of_outer_class(text: &str) -> Mark {
     let words = words(text);
-    if any(&words, &PERSON) || any(&words, &PEOPLE) {
+    if any(&words, &PERSON) || names_people(text) {
         Mark::Person
     } else if any(&words, &DECORATION) {
         Mark::Decoration
@@ -391,6 +427,10 @@ mod tests {
         assert_eq!(of_class("rounded avatar"), Mark::Person);
         assert_eq!(of_class("seller-photo"), Mark::Person);
         assert_eq!(of_class("card-img-top"), Mark::None);
+        assert_eq!(of_class("seller-item-image"), Mark::None);
+        assert_eq!(of_class("item-seller"), Mark::Person);
+        assert_eq!(of_class("item seller"), Mark::Person);
+        assert_eq!(of_class("item-seller-avatar"), Mark::Person);
         assert_eq!(of_text("Logo"), Mark::Decoration);
     }
 }

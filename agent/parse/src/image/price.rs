@@ -1,7 +1,7 @@
 //! Is there a price in a text? A number beside a currency, in any of the ways people write it.
 
 /// Currencies in lower case, by symbol, code and word.
-const CURRENCIES: [&str; 44] = [
+const CURRENCIES: [&str; 62] = [
     "$",
     "€",
     "£",
@@ -46,7 +46,117 @@ const CURRENCIES: [&str; 44] = [
     "zec",
     "mbtc",
     "sats",
+    "xbt",
+    "satoshi",
+    "usdc",
+    "doge",
+    "trx",
+    "dollar",
+    "dollars",
+    "pounds",
+    "francs",
+    "franken",
+    "cad",
+    "aud",
+    "jpy",
+    "cny",
+    "rmb",
+    "vb",
+    "ono",
+    "obo",
 ];
+/// Words before the number that make it a price without a currency.
+const LABELS: [&str; 16] = [
+    "price",
+    "prix",
+    "prijs",
+    "preis",
+    "precio",
+    "цена",
+    "asking",
+    "vraagprijs",
+    "startpreis",
+    "startprijs",
+    "festpreis",
+    "richtprijs",
+    "gebot",
+    "bod",
+    "enchère",
+    "bid",
+];
+/// What stands in the place of a price, as the whole of a text.
+const WORDS: [&str; 41] = [
+    "on request",
+    "price on request",
+    "poa",
+    "ask for price",
+    "make an offer",
+    "make offer",
+    "best offer",
+    "free",
+    "for free",
+    "giveaway",
+    "trade",
+    "for trade",
+    "swap",
+    "sur demande",
+    "prix sur demande",
+    "nous consulter",
+    "à débattre",
+    "prix à débattre",
+    "faire offre",
+    "gratuit",
+    "à donner",
+    "échange",
+    "à échanger",
+    "op aanvraag",
+    "prijs op aanvraag",
+    "n.o.t.k",
+    "notk",
+    "bieden",
+    "gratis",
+    "gratis af te halen",
+    "ruil",
+    "ruilen",
+    "te ruil",
+    "auf anfrage",
+    "preis auf anfrage",
+    "vb",
+    "verhandlungsbasis",
+    "kostenlos",
+    "zu verschenken",
+    "tausch",
+    "zum tausch",
+];
+/// Longest text that is looked up among them, in bytes.
+const WORD_BYTES: usize = 48;
+
+/// Whether the whole of a text, but for the word for price before it, says what one pays: a price
+/// in words, or that there is none.
+pub fn is_word(text: &str) -> bool {
+    let text = text.trim();
+    if text.is_empty() || text.len() > WORD_BYTES {
+        return false;
+    }
+    let text = text.to_lowercase();
+    let said =
+        text.split_once(':').filter(|(label, _)| LABELS.contains(&label.trim())).map_or(&*text, |(_, said)| said);
+    WORDS.contains(&said.trim_matches(|c: char| !c.is_alphanumeric()))
+}
+
+/// Whether a number in it ends as whole amounts do: `45,-` and `45.–`.
+fn is_whole_amount(text: &str) -> bool {
+    let mut before = [' '; 2];
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let ends = !chars.peek().is_some_and(char::is_ascii_digit);
+        if before[0].is_ascii_digit() && matches!(before[1], ',' | '.') && matches!(c, '-' | '–' | '—') && ends {
+            return true;
+        }
+        before = [before[1], c];
+    }
+    false
+}
 /// What may stand between a number and its currency without changing anything: thousands.
 const MULTIPLIERS: [&str; 6] = ["k", "т", "тыс", "mio", "m", "mln"];
 
@@ -55,6 +165,8 @@ enum Last {
     Nothing,
     Number,
     Currency,
+    /// A word that only counts before a number.
+    Label,
 }
 
 /// Whether a price stands in the text.
@@ -77,6 +189,8 @@ pub fn is_in(text: &str) -> bool {
                 let token = token.to_lowercase();
                 if CURRENCIES.contains(&token.as_str()) {
                     Last::Currency
+                } else if LABELS.contains(&token.as_str()) {
+                    Last::Label
                 } else if MULTIPLIERS.contains(&token.as_str()) {
                     continue;
                 } else {
@@ -85,12 +199,12 @@ pub fn is_in(text: &str) -> bool {
             }
             _ => Last::Nothing,
         };
-        if matches!((last, now), (Last::Number, Last::Currency) | (Last::Currency, Last::Number)) {
+        if matches!((last, now), (Last::Number, Last::Currency) | (Last::Currency | Last::Label, Last::Number)) {
             return true;
         }
         last = now;
     }
-    false
+    is_whole_amount(text)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -118,7 +232,7 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::is_in;
+    use super::{is_in, is_word};
 
     #[test]
     fn prices_are_seen_however_written() {
@@ -138,6 +252,10 @@ mod tests {
             "kr 450",
             "€\u{a0}95,00",
             "2.5XMR",
+            "Prix : 340",
+            "45,- p.st.",
+            "12.– das Paar",
+            "60 VB",
         ] {
             assert!(is_in(text), "{text:?}");
         }
@@ -145,10 +263,31 @@ mod tests {
 
     #[test]
     fn other_numbers_are_no_prices() {
-        for text in
-            ["", "204 topics", "12.03.2025, 14:02", "42 % EU", "40 gram", "€uro 2024 cup", "BTC accepted", "1 от 5"]
-        {
+        for text in [
+            "",
+            "204 topics",
+            "12.03.2025, 14:02",
+            "42 % EU",
+            "40 gram",
+            "€uro 2024 cup",
+            "BTC accepted",
+            "1 от 5",
+            "12.-14. Mai",
+            "3 bid",
+            "price list",
+        ] {
             assert!(!is_in(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_stand_for_prices_only_alone() {
+        for text in ["Free", " Prix sur demande. ", "Prijs: n.o.t.k.", "VB", "à échanger", "op aanvraag", "Preis: VB"]
+        {
+            assert!(is_word(text), "{text:?}");
+        }
+        for text in ["", "free shipping", "trade marks", "frei", "Ruilbeurs in mei", "Note: free"] {
+            assert!(!is_word(text), "{text:?}");
         }
     }
 }

@@ -98,6 +98,22 @@ fn pages_written_later_are_read_as_well() {
     assert_eq!((score.missed, score.wrong), (2, 0));
 }
 
+/// Layouts in which no class is to be relied on: flat lists, rows that belong together, prices in
+/// words. Written to improve the rules on.
+#[test]
+fn layouts_of_all_kinds_are_read() {
+    let score = score("pages/varied");
+    assert!(score.pages >= 12);
+    assert!(score.recall() >= 0.95 && score.precision() >= 0.95);
+}
+
+/// Read for the first time when the rules for the layouts above stood.
+#[test]
+fn layouts_never_seen_are_read() {
+    let score = score("pages/unseen");
+    assert!(score.pages >= 10);
+}
+
 /// One rule at a time: the pictures of the offer, among all.
 #[test]
 fn each_rule_by_itself() {
