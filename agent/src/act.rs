@@ -10,7 +10,7 @@ use vigie_store::{Commitment, Draft, Entry, Kind, Private, Receipt, StateOp, Sto
 
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem};
-use crate::rows::SignedAct;
+use crate::rows::{ReadRow, SignedAct};
 use crate::{mandates, outside};
 
 /// Commitments of every act.
@@ -90,6 +90,25 @@ impl<'a> Actor<'a> {
             url_row: None,
             state: entry.state,
         })
+    }
+}
+
+impl Actor<'_> {
+    /// Logs that an exhibit is read, and in which form: before the first byte of it leaves, so that a
+    /// copy without an entry cannot exist.
+    pub fn read(
+        &self,
+        store: &Store,
+        exhibit: u64,
+        form: &str,
+        purpose: &str,
+        now: Timestamp,
+    ) -> Result<Receipt, Problem> {
+        let own = [("exhibit", exhibit.to_string()), ("form", form.to_owned())];
+        let act = self.sign(store, Kind::Read, now, purpose, &own)?;
+        let row = ReadRow { exhibit, purpose: purpose.to_owned(), form: form.to_owned(), act: act.clone() };
+        let private = json!({"exhibit": exhibit});
+        self.log(store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)
     }
 }
 

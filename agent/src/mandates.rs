@@ -6,11 +6,11 @@ use serde_json::json;
 use vigie_config::mandate::{Mandate, SignedMandate, same_recipients};
 use vigie_config::revocation::{Revocations, SignedRevocation};
 use vigie_config::signers::AllowedSigners;
-use vigie_store::{Commitment, Draft, Kind, Private, Receipt, Recipient, Store};
+use vigie_store::{Commitment, Draft, Entry, Kind, Private, Receipt, Recipient, Store};
 
 use crate::agentkey::AgentKey;
 use crate::error::{Failing, Problem};
-use crate::rows::{MandateRow, RevocationRow};
+use crate::rows::{ExhibitRow, MandateRow, RevocationRow};
 
 /// The allowed signers that were fixed when the workstation was set up.
 pub fn signers(store: &Store) -> Result<AllowedSigners, Problem> {
@@ -65,6 +65,15 @@ pub fn acting(store: &Store, agent: &AgentKey, now: Timestamp) -> Result<Mandate
         newest = newest.or(Some(mandate));
     }
     newest.ok_or_else(|| Problem::input("this store holds no mandate, so nobody may act: vigie mandate add FILE"))
+}
+
+/// The mandate under which an exhibit was captured, whatever its dates.
+pub fn of_exhibit(store: &Store, entry: &Entry) -> Result<Mandate, Problem> {
+    let row: ExhibitRow = serde_json::from_slice(&store.row(entry.sequence)?).map_err(|e| {
+        let number = entry.exhibit.unwrap_or_default();
+        Problem::unsound(format!("the row of exhibit {number} cannot be read ({e})"))
+    })?;
+    read(store, &row.mandate)
 }
 
 /// The row of a mandate.

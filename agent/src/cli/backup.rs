@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use vigie_store::{Kind, Progress};
+use vigie_store::Kind;
 
 use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
 use crate::act::{ActEntry, Actor};
@@ -57,14 +57,6 @@ pub struct RestoreArgs {
     quiet: bool,
 }
 
-struct Bar(Terminal, &'static str);
-
-impl Progress for Bar {
-    fn progress(&self, done: u64, total: u64) {
-        self.0.job(self.1, done, total);
-    }
-}
-
 pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
     purpose(&args.purpose)?;
     if args.label.trim().is_empty() || args.label.len() > LABEL_BYTES || args.label.contains(char::is_control) {
@@ -83,7 +75,7 @@ pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
     // Logged before a byte leaves, so that the copy holds its own entry.
     let receipt =
         actor.log(&store, &act, ActEntry { kind: Kind::Export, row: &row, private, state: Vec::new() }, now)?;
-    let bar = Bar(Terminal::new(args.quiet), "backup");
+    let bar = show::Bar(Terminal::new(args.quiet), "backup");
     let report = vigie_store::backup(store.folder(), &args.dir, &bar)?;
     bar.0.finish();
     show::line(format!(
@@ -94,7 +86,7 @@ pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
 }
 
 pub fn restore(args: RestoreArgs) -> Result<u8, Problem> {
-    let bar = Bar(Terminal::new(args.quiet), "restore");
+    let bar = show::Bar(Terminal::new(args.quiet), "restore");
     let report = vigie_store::restore(&args.dir, &args.to, &bar)?;
     bar.0.finish();
     show::line(format!(

@@ -14,7 +14,7 @@ use crate::corroborate::{Comparison, exchanges, sound};
 use crate::error::{Problem, exit};
 use crate::identities::{self, Identities};
 use crate::mandates;
-use crate::rows::{CorroborationRow, ExhibitRow};
+use crate::rows::CorroborationRow;
 
 /// Compare two captures of the same target that were made apart.
 #[derive(Args)]
@@ -81,9 +81,7 @@ pub fn corroborate(args: CorroborateArgs) -> Result<u8, Problem> {
     let other = args.with.as_deref().map(Reader::open).transpose()?;
     let there_reader = other.as_ref().unwrap_or(&reader);
     let now = clock().stamp().wall;
-    let of_here: ExhibitRow = serde_json::from_slice(&store.row(reader.exhibit_entry(args.here)?.sequence)?)
-        .map_err(|e| Problem::unsound(format!("the row of exhibit {} cannot be read ({e})", args.here)))?;
-    let mandate = mandates::read(&store, &of_here.mandate)?;
+    let mandate = mandates::of_exhibit(&store, &reader.exhibit_entry(args.here)?)?;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let here = side(&reader, args.here, &identities)?;
     let there = side(there_reader, args.there, &identities)?;

@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use serde_json::json;
-use vigie_config::mandate::Mandate;
-use vigie_store::{Kind, Reader, Store};
+use vigie_store::Reader;
 
 use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, reader, review, show, workstation};
-use crate::act::{ActEntry, Actor};
-use crate::agentkey::AgentKey;
+use crate::act::Actor;
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
-use crate::rows::{ExhibitRow, ReadRow, SEALED_COPY};
+use crate::rows::{ExhibitRow, SEALED_COPY};
 
 /// List exhibits.
 #[derive(Args)]
@@ -139,9 +136,8 @@ fn get(args: GetArgs) -> Result<u8, Problem> {
     let store = open_with(&args.open.at.store, key)?;
     let reader = Reader::open(&args.open.at.store)?;
     let (entry, mut age) = reader.exhibit(args.number)?;
-    let row: ExhibitRow = serde_json::from_slice(&store.row(entry.sequence)?)
-        .map_err(|e| Problem::unsound(format!("the row of exhibit {} cannot be read ({e})", args.number)))?;
-    log_read(&store, &args, &agent, &mandates::read(&store, &row.mandate)?)?;
+    let (mandate, now) = (mandates::of_exhibit(&store, &entry)?, clock().stamp().wall);
+    Actor::new(&store, &mandate, &agent, now)?.read(&store, args.number, SEALED_COPY, &args.purpose, now)?;
     let copied = copy(&mut age, &to)?;
     if entry.age.as_ref().is_none_or(|age| age.sha256 != copied.1) {
         return Err(Problem::unsound(format!("exhibit {} is not what the log says: run vigie verify", args.number)));
@@ -154,19 +150,6 @@ fn get(args: GetArgs) -> Result<u8, Problem> {
         to.display()
     ))?;
     Ok(exit::OK)
-}
-
-/// The read is logged before the bytes leave: a copy without an entry cannot exist.
-fn log_read(store: &Store, args: &GetArgs, agent: &AgentKey, mandate: &Mandate) -> Result<(), Problem> {
-    let now = clock().stamp().wall;
-    let actor = Actor::new(store, mandate, agent, now)?;
-    let own = [("exhibit", args.number.to_string()), ("form", SEALED_COPY.to_owned())];
-    let act = actor.sign(store, Kind::Read, now, &args.purpose, &own)?;
-    let row =
-        ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: SEALED_COPY.into(), act: act.clone() };
-    let private = json!({"exhibit": args.number});
-    actor.log(store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)?;
-    Ok(())
 }
 
 /// Copies to a new file and syncs it; gives length and SHA-256.

@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
-use serde_json::json;
-use vigie_store::{Kind, OpenedExhibit, Reader, StoreError};
+use vigie_store::{OpenedExhibit, Reader, StoreError};
 use vigie_warc::{Payload, RecordHead, WarcError, WarcReader, check_each};
 use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::Document;
 
 use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
-use crate::act::{ActEntry, Actor};
+use crate::act::Actor;
 use crate::error::{Failing, Problem, exit};
-use crate::rows::{ExhibitRow, OPENED_FILE, OPENED_MEMORY, ReadRow};
+use crate::rows::{OPENED_FILE, OPENED_MEMORY};
 use crate::{identities, mandates, outside};
 
 /// Open an exhibit as one of its recipients.
@@ -81,9 +80,7 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
     let store = open_with(&args.open.at.store, key)?;
     let reader = Reader::open(&args.open.at.store)?;
     let (entry, _) = reader.exhibit(args.number)?;
-    let row: ExhibitRow = serde_json::from_slice(&store.row(entry.sequence)?)
-        .map_err(|e| Problem::unsound(format!("the row of exhibit {} cannot be read ({e})", args.number)))?;
-    let mandate = mandates::read(&store, &row.mandate)?;
+    let mandate = mandates::of_exhibit(&store, &entry)?;
     let now = clock().stamp().wall;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let opened = match reader.open_exhibit(args.number, &identities) {
@@ -95,11 +92,7 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
     };
     // Logged before the first byte is made readable: nothing is read without an entry.
     let form = if args.to.is_some() { OPENED_FILE } else { OPENED_MEMORY };
-    let own = [("exhibit", args.number.to_string()), ("form", form.to_owned())];
-    let act = actor.sign(&store, Kind::Read, now, &args.purpose, &own)?;
-    let row = ReadRow { exhibit: args.number, purpose: args.purpose.clone(), form: form.into(), act: act.clone() };
-    let private = json!({"exhibit": args.number});
-    actor.log(&store, &act, ActEntry { kind: Kind::Read, row: &row, private, state: Vec::new() }, now)?;
+    actor.read(&store, args.number, form, &args.purpose, now)?;
     match (&args.to, args.record) {
         (Some(to), _) => copy(opened, to),
         (None, Some(record)) => print(opened, record, args.body),

@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use serde::Serialize;
-use vigie_store::StoreEvents;
+use vigie_store::{Progress, StoreEvents};
 
 use crate::error::{Failing, Problem};
+use crate::monitor::{Monitor, Terminal};
 
 /// One line on standard error.
 pub fn error(problem: &Problem) {
@@ -65,5 +66,14 @@ pub struct Events;
 impl StoreEvents for Events {
     fn event(&self, text: &str) {
         let _ = writeln!(anstream::stderr(), "store: {text}");
+    }
+}
+
+/// A progress bar of a job of the store's, by its name.
+pub struct Bar(pub Terminal, pub &'static str);
+
+impl Progress for Bar {
+    fn progress(&self, done: u64, total: u64) {
+        self.0.job(self.1, done, total);
     }
 }

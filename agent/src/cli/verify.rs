@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vigie_store::{KnownHead, Progress, Reader, VerifyOptions, cosigned_at};
+use vigie_store::{KnownHead, Reader, VerifyOptions, cosigned_at};
 
 use super::file::read_text;
 use super::{OpenArgs, StoreArgs, key, outside, proof, show};
@@ -47,14 +47,6 @@ pub struct VerifyArgs {
     /// No progress bars.
     #[arg(long)]
     quiet: bool,
-}
-
-struct Bar(Terminal);
-
-impl Progress for Bar {
-    fn progress(&self, done: u64, total: u64) {
-        self.0.job("verify", done, total);
-    }
 }
 
 #[derive(Serialize)]
@@ -148,7 +140,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     let witnesses = proof::witness_keys(&args.witness)?;
     // A store too damaged to be read is for the report below to describe.
     let reader = key.as_ref().and_then(|key| Some(Reader::open(&args.at.store).ok()?.with_key(key)));
-    let bar = Bar(Terminal::new(args.quiet || args.json));
+    let bar = show::Bar(Terminal::new(args.quiet || args.json), "verify");
     let outside = outside(&args.at.store)?;
     let options = VerifyOptions { key, identities, heads, witnesses, outside };
     let mut report = vigie_store::verify_against(&args.at.store, options, &folders, &bar)?;
