@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vigie_net::Net;
 use vigie_wire::net::{Consensus, Failure, FailureKind};
 
 use crate::error::Problem;
 use crate::monitor::Monitor;
+use crate::parts::Net;
 use crate::session::held;
 use crate::stop::Stop;
 

@@ -9,11 +9,12 @@ use vigie_config::refusal::Refusal;
 use vigie_config::target::TargetUrl;
 use vigie_store::{Commitment, Kind, Receipt, StateOp};
 use vigie_wire::limits::DECODED_BODY_BYTES;
-use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass};
+use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass, Stylesheet};
 
 use crate::error::{Failing, Problem};
 use crate::fetch::{Exchange, Missed, fetch};
 use crate::originals::Originals;
+use crate::parts::Unread;
 use crate::record::{Capture, Part, one_line, seal};
 use crate::rows::ExhibitRow;
 use crate::session::Session;
@@ -63,9 +64,17 @@ pub async fn capture(
         Err(outcome) => return outcome,
     };
     let Some(last) = chain.exchanges.last() else { return Outcome::Failed("nothing was received".into()) };
-    let page = match read(last).await {
+    let mut notes = chain.notes.clone();
+    let page = match read(session, last).await {
         Ok(page) => page,
-        Err(problem) => return Outcome::Failed(problem.line),
+        Err(Reading::Failed(problem)) => return Outcome::Failed(problem.line),
+        Err(Reading::Unread(unread)) => {
+            // Recorded all the same: what the page links to and is made of is not known.
+            let detail = unread.to_string();
+            session.log_unread(&last.target, last.url.reveal(), &detail).await;
+            notes.push(detail);
+            None
+        }
     };
     let mut gathered = match &page {
         Some(page) if page.kind == PageKind::Html => requisites(session, originals, last, page).await,
@@ -82,14 +91,14 @@ pub async fn capture(
     if let Some(refusal) = &chain.refused {
         facts.push(("redirect-refused".into(), format!("{}: {refusal}", refusal.code())));
     }
-    facts.extend(chain.notes.iter().map(|note| ("note".to_owned(), note.clone())));
+    facts.extend(notes.iter().map(|note| ("note".to_owned(), note.clone())));
     facts.append(&mut gathered.facts);
     state.extend(grow(&links(&page), &last.url));
     let sealing = Sealing {
         url: last.url.clone(),
         status: last.status(),
         target,
-        incomplete: incomplete(&chain.exchanges, &chain.notes, &gathered),
+        incomplete: incomplete(&chain.exchanges, &notes, &gathered),
         page,
         facts,
         exchanges: chain.exchanges.into_iter().chain(gathered.exchanges).collect(),
@@ -211,13 +220,27 @@ fn resolve(base: &TargetUrl, reference: &str) -> Option<String> {
     }
 }
 
-/// Reads a page away from the asynchronous threads: it may be large and hostile.
-async fn read(exchange: &Exchange) -> Result<Option<Page>, Problem> {
+/// Why a page was not read.
+enum Reading {
+    Failed(Problem),
+    Unread(Unread),
+}
+
+/// Reads a page in a process of its own: it may be large and hostile.
+async fn read(session: &Session, exchange: &Exchange) -> Result<Option<Page>, Reading> {
     if exchange.head.is_none() || exchange.body.is_empty() {
         return Ok(None);
     }
-    let document = document(exchange);
-    tokio::task::spawn_blocking(move || Some(vigie_parse::page(&document))).await.failing("reading a page")
+    let (document, pages) = (document(exchange), Arc::clone(&session.pages));
+    let page = tokio::task::spawn_blocking(move || pages.page(document)).await.failing("reading a page");
+    page.map_err(Reading::Failed)?.map(Some).map_err(Reading::Unread)
+}
+
+/// Reads a stylesheet in the same way.
+async fn read_sheet(session: &Session, exchange: &Exchange) -> Result<Stylesheet, Unread> {
+    let (document, pages) = (document(exchange), Arc::clone(&session.pages));
+    let sheet = tokio::task::spawn_blocking(move || pages.stylesheet(document)).await;
+    sheet.unwrap_or_else(|error| Err(Unread(error.to_string())))
 }
 
 fn document(exchange: &Exchange) -> Document {
@@ -244,6 +267,7 @@ struct Gathered {
     refused: Vec<(String, Refusal)>,
     facts: Vec<(String, String)>,
     failed: u32,
+    unread: u32,
 }
 
 /// Fetches what the mandate lets a capture hold beside the page itself.
@@ -309,9 +333,20 @@ async fn requisites(
             match task.await {
                 Ok(Ok(exchange)) => {
                     if requisite.class == RequisiteClass::Stylesheet && depth < IMPORT_DEPTH {
-                        let sheet = vigie_parse::stylesheet(&document(&exchange));
                         let from = exchange.url.clone();
-                        queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1, from.clone())));
+                        match read_sheet(session, &exchange).await {
+                            Ok(sheet) => {
+                                queue.extend(sheet.requisites.into_iter().map(|r| (r, depth + 1, from.clone())));
+                            }
+                            Err(unread) => {
+                                let detail = unread.to_string();
+                                session.log_unread(&exchange.target, exchange.url.reveal(), &detail).await;
+                                gathered.unread += 1;
+                                gathered
+                                    .facts
+                                    .push(("unread".into(), format!("{}: {detail}", one_line(&requisite.url))));
+                            }
+                        }
                     }
                     gathered.take(exchange, &requisite);
                 }
@@ -393,7 +428,10 @@ fn incomplete(exchanges: &[Exchange], notes: &[String], gathered: &Gathered) -> 
     if let Some(note) = notes.first() {
         return Some(note.clone());
     }
-    (gathered.failed > 0).then(|| format!("{} element(s) of the page could not be fetched", gathered.failed))
+    if gathered.failed > 0 {
+        return Some(format!("{} element(s) of the page could not be fetched", gathered.failed));
+    }
+    (gathered.unread > 0).then(|| format!("{} stylesheet(s) of the page could not be read", gathered.unread))
 }
 
 /// The custody facts and the session-state sheet (no row is blank; what is unknown says so).

@@ -32,6 +32,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use secrecy::SecretString;
 use vigie_store::clock::Clock;
 use vigie_store::{Outside, Reader, Settings, Store, StoreError, WorkstationKey};
+use vigie_wire::control::Protection;
 
 use crate::clock::SystemClock;
 use crate::error::{Problem, exit};
@@ -164,6 +165,19 @@ pub struct OpenArgs {
     passphrase_fd: Option<RawFd>,
 }
 
+/// Options of commands that start Vigie's other processes.
+#[derive(Args, Clone)]
+pub struct SandboxArgs {
+    /// Run although the kernel offers less protection than Vigie wants: name each that is missing.
+    /// Every record says so.
+    #[arg(long, value_name = "landlock,seccomp", value_delimiter = ',', value_parser = protection)]
+    dangerously_without_sandbox: Vec<Protection>,
+}
+
+fn protection(name: &str) -> Result<Protection, String> {
+    Protection::named(name).ok_or_else(|| "name landlock, seccomp or both".to_owned())
+}
+
 /// Options of commands that an agent signs.
 #[derive(Args, Clone)]
 pub struct AgentArgs {
@@ -181,6 +195,9 @@ pub struct AgentArgs {
 
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
+    if let Some(ended) = crate::parts::run_as(std::env::args_os()) {
+        return ended;
+    }
     let cli = Cli::parse();
     for line in crate::protect::process() {
         show::warning(&line);

@@ -140,7 +140,7 @@ fn backoff(kind: FailureKind, attempt: u32) -> Option<Duration> {
         // quick second try is only good for the path, not for the descriptor.
         FailureKind::DescriptorNotFound | FailureKind::DescriptorInvalid => 4,
         FailureKind::Introduction | FailureKind::Rendezvous | FailureKind::ExitFailed => 2,
-        FailureKind::Timeout | FailureKind::ClosedEmpty | FailureKind::Other => 1,
+        FailureKind::Timeout | FailureKind::ClosedEmpty | FailureKind::NetworkProcess | FailureKind::Other => 1,
         FailureKind::OutOfScope
         | FailureKind::TorNotReady
         | FailureKind::ClientKeyNeeded

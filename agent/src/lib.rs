@@ -23,6 +23,7 @@ mod mandates;
 mod monitor;
 mod originals;
 mod outside;
+mod parts;
 mod protect;
 mod record;
 mod retention;
@@ -34,3 +35,5 @@ mod stop;
 mod usage;
 mod wanted;
 mod workstation;
+
+pub use parts::PART;

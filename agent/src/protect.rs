@@ -2,7 +2,10 @@
 
 use rustix::fs::Mode;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit, umask};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getrlimit, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit, umask,
+};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// No core dump is ever written, whatever ends the process; no other process of the same user can
@@ -11,6 +14,19 @@ use rustix::thread::{CapabilitySet, capabilities};
 /// Gives what the system refused, one line each; a refusal is said and nothing more: the limit may
 /// already be what is asked for.
 pub fn process() -> Vec<String> {
+    let refused = closed();
+    keep_in_memory();
+    refused
+}
+
+/// The same for a part of Vigie, which holds no secret worth the memory lock, and which ends with
+/// whoever started it.
+pub fn part() {
+    closed();
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+fn closed() -> Vec<String> {
     let mut refused = Vec::new();
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
@@ -20,7 +36,6 @@ pub fn process() -> Vec<String> {
         refused.push(format!("the process could not be closed to debuggers ({error})"));
     }
     umask(Mode::RWXG | Mode::RWXO);
-    keep_in_memory();
     refused
 }
 

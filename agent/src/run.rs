@@ -15,9 +15,9 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::mandate::Mandate;
 use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
-use vigie_net::{Net, NetConfig, NetError};
 use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
+use vigie_wire::control::{Confinement, Start};
 
 use crate::act;
 use crate::agentkey::AgentKey;
@@ -32,6 +32,7 @@ use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
 use crate::outside::{self, Outside};
+use crate::parts::{Launcher, Net, ParsePool};
 use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
@@ -61,6 +62,12 @@ pub struct Plan {
     pub clock: Arc<dyn Clock>,
     /// Who watches.
     pub monitor: Arc<dyn Monitor>,
+    /// Starts the other processes.
+    pub launcher: Arc<Launcher>,
+    /// Reads pages.
+    pub pages: Arc<ParsePool>,
+    /// What this process put on.
+    pub confinement: Confinement,
 }
 
 /// How a run ended.
@@ -230,17 +237,8 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             StoreError::WrongPassphrase => Problem::locked("the passphrase does not open the profile; try again"),
             other => Problem::from(other),
         })?;
-    let state_dir = plan.folder.join("tor");
-    let net = Net::start(NetConfig {
-        tor: plan.workstation.tor.clone(),
-        state_dir: state_dir.join("state"),
-        cache_dir: state_dir.join("cache"),
-        tls_extra_roots: plan.workstation.extra_roots.clone(),
-    })
-    .map_err(|error| match error {
-        NetError::Config(_) | NetError::TrustAnchor(_) => Problem::input(format!("starting Tor: {error}")),
-        _ => Problem::other(format!("starting Tor: {error}")),
-    })?;
+    let net = start_net(&plan).await?;
+    let confinement = confinement(&plan, &net).await?;
     let begun = Instant::now();
     let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
     let up = bring_up(&net, &plan.monitor, limit, &stop).await;
@@ -271,6 +269,8 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         facts: net.facts(),
         consensus,
         net,
+        pages: plan.pages,
+        confinement,
         software: software(&plan.workstation),
         workstation: plan.workstation,
         store: plan.store,
@@ -297,6 +297,44 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
     let signature = plan.agent.sign(&statement)?;
     session.log_open(SignedAct { statement, signature }).await?;
     Ok(session)
+}
+
+/// Starts the network part; touches no network.
+async fn start_net(plan: &Plan) -> Result<Net, Problem> {
+    let folder = std::fs::canonicalize(&plan.folder).failing("finding the store's folder")?.join("tor");
+    let named = |name: &str| {
+        folder
+            .join(name)
+            .into_os_string()
+            .into_string()
+            .map_err(|_| Problem::input("the path of the store is not UTF-8, which Arti needs: move the store"))
+    };
+    let start = Start {
+        tor: toml::to_string(&plan.workstation.tor).failing("handing [tor] of vigie.toml on")?,
+        state_dir: named("state")?,
+        cache_dir: named("cache")?,
+        tls_extra_roots: plan.workstation.extra_roots.iter().map(|der| der.clone().into()).collect(),
+        may_lack: plan.launcher.may_lack.clone(),
+    };
+    let silence = Duration::from_millis(plan.workstation.fetch.silence_ms.into());
+    Net::start(Arc::clone(&plan.launcher), start, silence, Arc::clone(&plan.monitor)).await
+}
+
+/// What each process put on, for the record; said loudly when something is missing.
+async fn confinement(plan: &Plan, net: &Net) -> Result<serde_json::Value, Problem> {
+    let pages = Arc::clone(&plan.pages);
+    let parse = tokio::task::spawn_blocking(move || pages.confinement()).await.failing("starting to read pages")?;
+    let parse =
+        parse.map_err(|unread| Problem::other(format!("starting the process that reads pages: {}", unread.0)))?;
+    let own = plan.confinement.clone();
+    let mut record = serde_json::Map::new();
+    for (name, put_on) in [("record", own), ("net", net.confinement()), ("parse", parse)] {
+        for missing in put_on.missing() {
+            plan.monitor.line(&format!("WITHOUT SANDBOX: {name} runs without {}", missing.name()));
+        }
+        record.insert(name.to_owned(), json!({"landlock": put_on.landlock_abi, "seccomp": put_on.seccomp}));
+    }
+    Ok(record.into())
 }
 
 /// The statement that the agent signs: who begins what, with which software, on which network.

@@ -12,7 +12,6 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
 use vigie_config::revocation::Revocations;
-use vigie_net::Net;
 use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Draft, Kind, Private, ProfileKey, Receipt, Recipient, StateOp, Store, StoreError};
 use vigie_wire::net::{Failure, NetworkFacts};
@@ -22,6 +21,7 @@ use crate::bounds::LowerBound;
 use crate::error::Problem;
 use crate::jar::Jar;
 use crate::monitor::Monitor;
+use crate::parts::{Net, ParsePool};
 use crate::rows::{FailureRow, RefusalRow, SessionEndRow, SessionRow, SignedAct};
 use crate::stop::{Stop, StopSignal};
 use crate::usage::Meter;
@@ -38,6 +38,10 @@ pub struct Session {
     pub store: Arc<Store>,
     /// The network part.
     pub net: Net,
+    /// Who reads what it brings.
+    pub pages: Arc<ParsePool>,
+    /// What each process put on, for the record.
+    pub confinement: serde_json::Value,
     /// Facts of the network.
     pub facts: NetworkFacts,
     /// The signed consensus of the network when the session opened.
@@ -282,6 +286,19 @@ impl Session {
         }
     }
 
+    /// Logs that something was recorded and not read.
+    pub(crate) async fn log_unread(&self, target: &str, url: &str, detail: &str) {
+        let kind = "not-read".to_owned();
+        let row = FailureRow { target: target.to_owned(), kind, detail: detail.to_owned(), attempt: 1, elapsed_ms: 0 };
+        let private = json!({"url": url, "target": target, "kind": row.kind, "detail": detail});
+        let mut draft = self.draft(Kind::Failure, &row, private);
+        draft.commitments.push(Commitment { name: "url", value: url.as_bytes().to_vec() });
+        self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        if self.append(draft).await.is_ok() {
+            self.monitor.line(&format!("recorded, not read ({target}): {detail}"));
+        }
+    }
+
     /// First entry of the session.
     pub(crate) async fn log_open(&self, act: SignedAct) -> Result<Receipt, Problem> {
         let mandate = self.powers.mandate();
@@ -302,6 +319,7 @@ impl Session {
                 "tls_roots_sha256": self.facts.tls_roots_sha256, "tls_extra_roots": self.facts.tls_extra_roots,
                 "vanguards": self.facts.vanguards},
             "consensus": self.consensus.record,
+            "confinement": self.confinement,
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
         draft.commitments.extend(act::commitments(&act));

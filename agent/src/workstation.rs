@@ -64,6 +64,9 @@ pub struct Fetch {
     pub requisites: u16,
     /// How often an exchange that failed on the way is tried in all (1 … 10).
     pub attempts: u8,
+    /// How long Vigie's own network process may keep silent before it is ended and started again, in
+    /// milliseconds.
+    pub silence_ms: u32,
 }
 
 impl Default for Fetch {
@@ -79,6 +82,7 @@ impl Default for Fetch {
             redirects: 8,
             requisites: 200,
             attempts: 3,
+            silence_ms: 60_000,
         }
     }
 }
@@ -143,7 +147,14 @@ impl Workstation {
         if fetch.redirects > 20 || !(1..=10).contains(&fetch.attempts) {
             return Err(Problem::input("vigie.toml: fetch.redirects must be at most 20 and fetch.attempts 1 to 10"));
         }
-        let waits = [fetch.bootstrap_ms, fetch.connect_ms, fetch.first_byte_ms, fetch.idle_ms, fetch.total_ms];
+        let waits = [
+            fetch.bootstrap_ms,
+            fetch.connect_ms,
+            fetch.first_byte_ms,
+            fetch.idle_ms,
+            fetch.total_ms,
+            fetch.silence_ms,
+        ];
         if waits.contains(&0) || fetch.body_bytes == 0 {
             return Err(Problem::input("vigie.toml: a limit under [fetch] is 0: give a positive number"));
         }

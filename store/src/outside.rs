@@ -26,6 +26,11 @@ impl Outside {
         Self { folder: folder.into() }
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Keeps the signed head of the store in `dir`, unless the one that is kept covers as many
     /// entries. Gives the file.
     ///

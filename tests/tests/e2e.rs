@@ -98,7 +98,9 @@ fn main() -> ExitCode {
     if plugin::is_meant() {
         return plugin::main();
     }
-    if std::env::var_os(station::AS_VIGIE).is_some() {
+    // Vigie starts its parts without its environment.
+    let part = std::env::args_os().nth(1).is_some_and(|argument| argument == vigie_agent::PART);
+    if part || std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
     }
     if std::env::var_os(station::AS_WITNESS).is_some() {

@@ -6,6 +6,7 @@ mod error;
 mod exchange;
 mod pool;
 mod scope;
+mod serve;
 mod tls;
 mod tor;
 mod wire;
@@ -14,12 +15,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use vigie_wire::limits;
 use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Event, Failure, NetworkFacts, Request};
 
 pub use error::NetError;
-
-/// Events of one exchange that may wait to be taken before reading stops (back-pressure).
-const EVENTS: usize = 16;
+pub use serve::serve;
 
 /// What the network part is started with.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ impl Net {
     /// back (RFC 9112 §9.3.1), the request is made once more on a fresh one, and `Opened` and
     /// `RequestSent` are told a second time.
     pub fn exchange(&self, request: Request) -> mpsc::Receiver<Event> {
-        let (sender, receiver) = mpsc::channel(EVENTS);
+        let (sender, receiver) = mpsc::channel(limits::EVENTS);
         let engine = Arc::clone(&self.engine);
         tokio::spawn(async move { engine.run(request, sender).await });
         receiver

@@ -334,7 +334,8 @@ fn network(config: &TorClientConfig) -> Result<Network, NetError> {
     Ok(Network { authorities, public: directory.network == shipped && !overrides })
 }
 
-fn private_folder(folder: &Path) -> Result<(), NetError> {
+/// Makes a folder that nobody else may look into, as Arti asks for.
+pub fn private_folder(folder: &Path) -> Result<(), NetError> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

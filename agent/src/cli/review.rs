@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
@@ -12,9 +13,10 @@ use vigie_warc::{Payload, RecordHead, WarcError, WarcReader, check_each};
 use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::Document;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, show, workstation};
+use super::{AgentArgs, OpenArgs, SandboxArgs, agent_key, clock, key, open_with, purpose, show, workstation};
 use crate::act::Actor;
 use crate::error::{Failing, Problem, exit};
+use crate::parts::{Launcher, ParsePool};
 use crate::rows::{OPENED_FILE, OPENED_MEMORY};
 use crate::{identities, mandates, outside};
 
@@ -51,6 +53,8 @@ pub struct ReviewArgs {
     /// Why.
     #[arg(long, value_name = "TEXT")]
     purpose: String,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     /// The list as JSON.
     #[arg(long, conflicts_with_all = ["record", "to"])]
     json: bool,
@@ -95,7 +99,15 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
     actor.read(&store, args.number, form, &args.purpose, now)?;
     match (&args.to, args.record) {
         (Some(to), _) => copy(opened, to),
-        (None, Some(record)) => print(opened, record, args.body),
+        (None, Some(record)) => {
+            let pages = if args.body {
+                let launcher = Launcher::start(&args.sandbox.dangerously_without_sandbox, None)?;
+                Some(ParsePool::new(Arc::new(launcher)))
+            } else {
+                None
+            };
+            print(opened, record, pages.as_ref())
+        }
         (None, None) => list(opened, args.json),
     }
 }
@@ -162,7 +174,7 @@ fn damaged(error: WarcError) -> Problem {
 
 /// Prints one record. Everything is read before anything is said to be sound, and nothing of a
 /// hostile page reaches a terminal but text.
-fn print(mut opened: OpenedExhibit, wanted: u64, body: bool) -> Result<u8, Problem> {
+fn print(mut opened: OpenedExhibit, wanted: u64, body: Option<&ParsePool>) -> Result<u8, Problem> {
     let mut warc = WarcReader::new(&mut opened);
     let mut number = 0;
     let mut found = None;
@@ -184,7 +196,10 @@ fn print(mut opened: OpenedExhibit, wanted: u64, body: bool) -> Result<u8, Probl
     let Some((head, block)) = found else {
         return Err(Problem::input(format!("the exhibit has {number} records: name one of them")));
     };
-    let bytes = if body { decoded(&head, &block)? } else { block };
+    let bytes = match body {
+        Some(pages) => decoded(&head, &block, pages)?,
+        None => block,
+    };
     let mut out = io::stdout();
     let written = if out.is_terminal() { out.write_all(readable(&bytes).as_bytes()) } else { out.write_all(&bytes) };
     match written.and_then(|()| out.flush()) {
@@ -194,25 +209,27 @@ fn print(mut opened: OpenedExhibit, wanted: u64, body: bool) -> Result<u8, Probl
 }
 
 /// The body of a response, for reading.
-fn decoded(head: &RecordHead, block: &[u8]) -> Result<Vec<u8>, Problem> {
+fn decoded(head: &RecordHead, block: &[u8], pages: &ParsePool) -> Result<Vec<u8>, Problem> {
     if head.field("WARC-Type") != Some("response") {
         return Err(Problem::input("only a response has a body: leave out --body"));
     }
     let mut body = Vec::new();
     Payload::default().feed(block, &mut |bytes| body.extend_from_slice(bytes));
-    let (bytes, warnings) = vigie_parse::body(&Document {
-        url: String::new(),
-        content_type: None,
-        content_encoding: content_encoding(block).map(Bytes::from),
-        headers: Vec::new(),
-        body: body.into(),
-        cut: head.field("WARC-Truncated").is_some(),
-        decoded_bytes: DECODED_BODY_BYTES as u32,
-    });
+    let (bytes, warnings) = pages
+        .body(Document {
+            url: String::new(),
+            content_type: None,
+            content_encoding: content_encoding(block).map(Bytes::from),
+            headers: Vec::new(),
+            body: body.into(),
+            cut: head.field("WARC-Truncated").is_some(),
+            decoded_bytes: DECODED_BODY_BYTES as u32,
+        })
+        .failing("decoding the body: print it without --body")?;
     for warning in warnings {
         show::warning(&warning);
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// The `Content-Encoding` of a response block; several are one list (RFC 9110 section 5.3).

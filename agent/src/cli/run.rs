@@ -1,18 +1,27 @@
 //! `vigie run` and `vigie capture`.
 
+use std::fs::DirBuilder;
 use std::ops::ControlFlow;
 use std::os::fd::RawFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
 
+use vigie_confine::Role;
 use vigie_store::Store;
+use vigie_wire::control::Confinement;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, head_leaves, key, open_with, purpose, show, workstation};
+use super::{
+    AgentArgs, OpenArgs, SandboxArgs, agent_key, clock, head_leaves, key, open_with, outside, purpose, show,
+    workstation,
+};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
+use crate::parts::{Launcher, ParsePool};
 use crate::run::{Plan, ROUND, Report, Work};
 use crate::secrets::{self, Secret};
 use crate::stop::Stop;
@@ -38,6 +47,8 @@ struct Common {
     /// Why: stands in the log and in every exhibit.
     #[arg(long, value_name = "TEXT")]
     purpose: String,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
     /// The result as JSON.
     #[arg(long)]
     json: bool,
@@ -98,7 +109,12 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
     // Everything that may be asked for is asked before the first round, and once.
     let key = key(&args.open)?;
     let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
-    let agent = Arc::new(agent_key(&args.agent, &workstation)?);
+    let mut agent = agent_key(&args.agent, &workstation)?;
+    let launcher = Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, agent.file())?);
+    agent.through(&launcher);
+    let agent = Arc::new(agent);
+    let pages = Arc::new(ParsePool::new(Arc::clone(&launcher)));
+    let confinement = confine(folder, &launcher)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let stop = Stop::default();
     // From here on a signal ends the run in order; until here it ended the program, a prompt too.
@@ -117,6 +133,9 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             purpose: args.purpose.clone(),
             clock: clock(),
             monitor: Arc::clone(&terminal),
+            launcher: Arc::clone(&launcher),
+            pages: Arc::clone(&pages),
+            confinement: confinement.clone(),
         };
         let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
         // The store stays open for the next round; what this session wrote is met again from now on.
@@ -134,6 +153,24 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             return Ok(exit::STOPPED);
         }
     }
+}
+
+/// Gives up what this process does not need, for good: it asks for nothing any more, and the next bytes
+/// that it sees are a stranger's.
+fn confine(folder: &Path, launcher: &Launcher) -> Result<Confinement, Problem> {
+    let store = std::fs::canonicalize(folder)
+        .map_err(|e| Problem::input(format!("there is no store at {}: {e}", folder.display())))?;
+    let mut write = vec![store];
+    if let Some(outside) = outside(folder)? {
+        // Where it cannot be made, keeping a head there warns later.
+        let _ = DirBuilder::new().recursive(true).mode(0o700).create(outside.folder());
+        write.extend(std::fs::canonicalize(outside.folder()));
+    }
+    // Its own digest, which the session's record names; facts of the clock; the number of processors.
+    let read = ["/proc/self/exe", "/proc/sys/kernel/random", "/sys/fs/cgroup", "/proc/self"];
+    let read = read.iter().map(PathBuf::from).filter(|path| path.exists()).collect();
+    vigie_confine::enter(&Role::Record { write, read }, &launcher.may_lack)
+        .map_err(|error| Problem::other(format!("confining the recording process: {error}")))
 }
 
 /// Ctrl-C and SIGTERM end the run in order; a second one ends it at once (the store is sound at

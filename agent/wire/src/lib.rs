@@ -10,6 +10,8 @@
 //! An authorization never crosses. *net* receives a [`net::Scope`] and re-derives from it that a
 //! request may leave; a request that does not fit its scope is refused there a second time.
 
+pub mod control;
+pub mod frame;
 pub mod limits;
 pub mod net;
 pub mod parse;

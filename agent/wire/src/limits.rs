@@ -20,3 +20,23 @@ pub const TEXT_BYTES: usize = 4 * 1024;
 pub const CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
 /// Most directory authorities of a Tor network.
 pub const AUTHORITIES: usize = 64;
+/// Events of one exchange that may be under way before *record* has taken them.
+pub const EVENTS: usize = 16;
+/// Largest head of a request or response, in bytes.
+pub const HEAD_BYTES: usize = 1024 * 1024;
+/// Most header fields of a response.
+pub const RESPONSE_HEADER_FIELDS: usize = 2048;
+/// Most certificates that a server sends.
+pub const CERTIFICATES: usize = 64;
+/// Largest chain of certificates, in bytes.
+pub const CHAIN_BYTES: usize = 1024 * 1024;
+/// Largest message to *net* (its start, with a configuration and trust anchors), in bytes.
+pub const TO_NET_BYTES: usize = 4 * 1024 * 1024;
+/// Largest message from *net* (a consensus with its certificates), in bytes.
+pub const FROM_NET_BYTES: usize = CONSENSUS_BYTES + 1024 * 1024;
+/// Largest message to *parse* (a document), in bytes.
+pub const TO_PARSE_BYTES: usize = PARSE_BODY_BYTES + 1024 * 1024;
+/// Largest message from *parse* (a decoded body, or a page full of references), in bytes.
+pub const FROM_PARSE_BYTES: usize = 2 * DECODED_BODY_BYTES;
+/// Largest message to or from *launcher*, in bytes.
+pub const LAUNCHER_BYTES: usize = 32 * 1024;

@@ -260,6 +260,8 @@ pub enum FailureKind {
     Timeout,
     /// The connection closed without one byte of response.
     ClosedEmpty,
+    /// Vigie's own network process ended or hung; it is started again.
+    NetworkProcess,
     /// Anything else.
     Other,
     /// *record* gave up (stop, revocation).
