@@ -4,6 +4,7 @@ mod backup;
 mod checkpoint;
 mod corroborate;
 mod custody;
+mod doctor;
 mod exhibit;
 mod file;
 mod handover;
@@ -95,6 +96,8 @@ enum Command {
     Run(run::RunArgs),
     /// What the store holds and whether anything needs attention.
     Status(status::StatusArgs),
+    /// Whether this workstation is fit for a run.
+    Doctor(doctor::DoctorArgs),
     /// List exhibits.
     Exhibits(exhibit::ExhibitsArgs),
     /// Take out one exhibit.
@@ -213,6 +216,7 @@ pub fn main() -> ExitCode {
         Command::Capture(args) => run::capture(args),
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::status(args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),

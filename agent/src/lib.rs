@@ -11,6 +11,7 @@ pub mod cli;
 mod clock;
 mod corroborate;
 mod crawl;
+mod doctor;
 mod error;
 mod fetch;
 mod frontier;

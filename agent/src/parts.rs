@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use vigie_confine::Role;
 use vigie_wire::control::Protection;
 
 pub use launcher::Launcher;
@@ -54,7 +55,8 @@ pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode>
     let ended = match part.to_str() {
         Some("launcher") => launcher::serve(sign_with.as_deref(), &may_lack),
         Some("net") => vigie_net::serve(),
-        Some("parse") => parse::serve(&may_lack),
+        Some("parse") => parse::serve(&Role::Parse, &may_lack),
+        Some("recorder") => parse::serve(&Role::Record { write: Vec::new(), read: Vec::new() }, &may_lack),
         _ => return None,
     };
     Some(match ended {

@@ -1,6 +1,6 @@
 //! A run: opens a session, works through the mandate's targets, closes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -301,7 +301,14 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
 
 /// Starts the network part; touches no network.
 async fn start_net(plan: &Plan) -> Result<Net, Problem> {
-    let folder = std::fs::canonicalize(&plan.folder).failing("finding the store's folder")?.join("tor");
+    let start = start(&plan.folder, &plan.workstation, &plan.launcher)?;
+    let silence = Duration::from_millis(plan.workstation.fetch.silence_ms.into());
+    Net::start(Arc::clone(&plan.launcher), start, silence, Arc::clone(&plan.monitor)).await
+}
+
+/// What the network part of a workstation is started with.
+pub fn start(store: &Path, workstation: &Workstation, launcher: &Launcher) -> Result<Start, Problem> {
+    let folder = std::fs::canonicalize(store).failing("finding the store's folder")?.join("tor");
     let named = |name: &str| {
         folder
             .join(name)
@@ -309,15 +316,13 @@ async fn start_net(plan: &Plan) -> Result<Net, Problem> {
             .into_string()
             .map_err(|_| Problem::input("the path of the store is not UTF-8, which Arti needs: move the store"))
     };
-    let start = Start {
-        tor: toml::to_string(&plan.workstation.tor).failing("handing [tor] of vigie.toml on")?,
+    Ok(Start {
+        tor: toml::to_string(&workstation.tor).failing("handing [tor] of vigie.toml on")?,
         state_dir: named("state")?,
         cache_dir: named("cache")?,
-        tls_extra_roots: plan.workstation.extra_roots.iter().map(|der| der.clone().into()).collect(),
-        may_lack: plan.launcher.may_lack.clone(),
-    };
-    let silence = Duration::from_millis(plan.workstation.fetch.silence_ms.into());
-    Net::start(Arc::clone(&plan.launcher), start, silence, Arc::clone(&plan.monitor)).await
+        tls_extra_roots: workstation.extra_roots.iter().map(|der| der.clone().into()).collect(),
+        may_lack: launcher.may_lack.clone(),
+    })
 }
 
 /// What each process put on, for the record; said loudly when something is missing.

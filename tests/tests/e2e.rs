@@ -17,6 +17,8 @@ mod cli;
 mod cli_terminal;
 #[path = "e2e/clock.rs"]
 mod clock;
+#[path = "e2e/confined.rs"]
+mod confined;
 #[path = "e2e/cookies.rs"]
 mod cookies;
 #[path = "e2e/faults.rs"]
@@ -87,6 +89,7 @@ fn cases() -> Vec<Case> {
         faults_disk::cases(),
         stop::cases(),
         witness::cases(),
+        confined::cases(),
         cli::cases(),
         cli_terminal::cases(),
     ]
@@ -97,6 +100,9 @@ fn main() -> ExitCode {
     // Before the other: a plugin inherits the environment of the vigie that calls it.
     if plugin::is_meant() {
         return plugin::main();
+    }
+    if let Some(without) = std::env::var_os(confined::WITHOUT) {
+        confined::older_kernel(&without.to_string_lossy());
     }
     // Vigie starts its parts without its environment.
     let part = std::env::args_os().nth(1).is_some_and(|argument| argument == vigie_agent::PART);

@@ -12,6 +12,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::net::{AddressFamily, Protocol, SocketType, socket};
 use vigie_wire::control::{Probe, Probed};
 
+use crate::Role;
+
 /// What a planted file is called when there is one (tests); else a file that every machine has.
 const FILE: &str = "/etc/hostname";
 
@@ -40,6 +42,15 @@ pub fn attempt(probe: Probe) -> Probed {
     match tried {
         Ok(()) => Probed::Worked,
         Err(error) => Probed::Refused(error.to_string()),
+    }
+}
+
+/// What a role is meant to be able to do of all that can be tried.
+pub fn meant(role: &Role) -> &'static [Probe] {
+    match role {
+        // Whoever connects through Tor's relays must be able to connect.
+        Role::Net { .. } => &[Probe::TcpSocket, Probe::Tcp6Socket, Probe::ConnectLoopback],
+        Role::Record { .. } | Role::Parse => &[],
     }
 }
 

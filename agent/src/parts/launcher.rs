@@ -157,6 +157,7 @@ fn start(which: Part, may_lack: &[Protection]) -> io::Result<(Child, OwnedFd)> {
     let name = match which {
         Part::Net => "net",
         Part::Parse => "parse",
+        Part::Recorder => "recorder",
     };
     Ok((part(name, may_lack).stdin(OwnedFd::from(theirs)).spawn()?, ours.into()))
 }

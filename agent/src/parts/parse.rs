@@ -14,15 +14,15 @@ use vigie_wire::limits;
 const READ: usize = 256 * 1024;
 
 /// Reads documents until *record* closes the socket.
-pub fn serve(may_lack: &[Protection]) -> io::Result<()> {
+pub fn serve(role: &Role, may_lack: &[Protection]) -> io::Result<()> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let say = |message: &FromParse| -> io::Result<()> {
         let bytes = encode(message, limits::FROM_PARSE_BYTES).map_err(io::Error::other)?;
         (&socket).write_all(&bytes)
     };
-    match vigie_confine::enter(&Role::Parse, may_lack) {
+    match vigie_confine::enter(role, may_lack) {
         Ok(confinement) => say(&FromParse::Ready(confinement))?,
-        Err(error) => return say(&FromParse::NotReady(format!("confining the reading process: {error}"))),
+        Err(error) => return say(&FromParse::NotReady(format!("confining it: {error}"))),
     }
     let mut inbox = Inbox::new(limits::TO_PARSE_BYTES);
     let mut buffer = vec![0; READ];

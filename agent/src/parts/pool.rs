@@ -84,9 +84,10 @@ impl ParsePool {
         }
     }
 
-    /// Tries something from inside a fresh process. One that the kernel ended for it was refused.
-    pub fn probe(&self, probe: Probe) -> Result<Probed, Unread> {
-        let mut worker = self.fresh().map_err(Unread)?;
+    /// Tries something from inside a fresh process of its own. One that the kernel ended for it was
+    /// refused.
+    pub fn probe(&self, part: Part, probe: Probe) -> Result<Probed, Unread> {
+        let mut worker = self.fresh_as(part).map_err(Unread)?;
         let answer = worker.ask(&ToParse::Probe(probe));
         let how = self.launcher.end(worker.number);
         match answer {
@@ -127,7 +128,11 @@ impl ParsePool {
     }
 
     fn fresh(&self) -> Result<Worker, String> {
-        let (number, socket) = self.launcher.launch(Part::Parse).map_err(|problem| problem.line)?;
+        self.fresh_as(Part::Parse)
+    }
+
+    fn fresh_as(&self, part: Part) -> Result<Worker, String> {
+        let (number, socket) = self.launcher.launch(part).map_err(|problem| problem.line)?;
         let inbox = Inbox::new(limits::FROM_PARSE_BYTES);
         let mut worker = Worker { number, socket, inbox, confinement: Confinement::default(), documents: 0 };
         match worker.hear(Instant::now() + LIMIT) {

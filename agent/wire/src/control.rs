@@ -298,6 +298,8 @@ pub enum Part {
     Net,
     /// Reading of hostile bytes.
     Parse,
+    /// A process bound as *record* is, that does nothing but try what it must not do.
+    Recorder,
 }
 
 /// What *launcher* answers.
