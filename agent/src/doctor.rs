@@ -7,8 +7,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
-use vigie_confine::{Role, probe};
 use vigie_config::headers::HeaderSet;
+use vigie_confine::{Role, probe};
 use vigie_store::clock::{Clock, ClockStatus};
 use vigie_wire::control::{Part, Probe, Probed};
 
@@ -187,9 +187,11 @@ fn network_space() -> Check {
     let own = std::fs::read_link("/proc/self/ns/net");
     let first = std::fs::read_link("/proc/1/ns/net");
     match (own, first) {
-        (Ok(own), Ok(first)) if own != first => {
-            Check::new("packet filter", State::Ok, "in a network name space of its own: what leaves it is its filter's matter")
-        }
+        (Ok(own), Ok(first)) if own != first => Check::new(
+            "packet filter",
+            State::Ok,
+            "in a network name space of its own: what leaves it is its filter's matter",
+        ),
         (Ok(_), Ok(_)) => Check::new(
             "packet filter",
             State::Warning,
@@ -213,9 +215,11 @@ fn clock(patient: &Patient<'_>) -> Check {
             State::Warning,
             format!("{}: a time service runs and has not set it yet: compare with a reliable clock", stamp.wall),
         ),
-        ClockStatus::Unknown => {
-            Check::new("clock", State::Warning, format!("{}: nobody keeps it: compare with a reliable clock", stamp.wall))
-        }
+        ClockStatus::Unknown => Check::new(
+            "clock",
+            State::Warning,
+            format!("{}: nobody keeps it: compare with a reliable clock", stamp.wall),
+        ),
     }
 }
 

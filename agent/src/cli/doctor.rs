@@ -63,7 +63,7 @@ pub fn doctor(args: DoctorArgs) -> Result<u8, Problem> {
 fn newest(reader: &Reader) -> Result<Option<Timestamp>, Problem> {
     let Some(last) = reader.size().checked_sub(1) else { return Ok(None) };
     let bytes = reader.entry_bytes(last)?;
-    Entry::parse(&bytes).map(|entry| Some(entry.stamp.wall)).map_err(|_| {
-        Problem::unsound("the newest entry of the log cannot be read: run vigie verify")
-    })
+    Entry::parse(&bytes)
+        .map(|entry| Some(entry.stamp.wall))
+        .map_err(|_| Problem::unsound("the newest entry of the log cannot be read: run vigie verify"))
 }

@@ -31,7 +31,9 @@ pub fn cases() -> Vec<Case> {
 
 /// A kernel that lacks what `WITHOUT` names: its calls answer as an older kernel does.
 pub fn older_kernel(without: &str) {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    };
     let mut rules = std::collections::BTreeMap::new();
     if without.contains("landlock") {
         rules.insert(libc::SYS_landlock_create_ruleset, Vec::new());
@@ -43,8 +45,8 @@ pub fn older_kernel(without: &str) {
         rules.insert(libc::SYS_prctl, vec![set]);
     }
     let arch = std::env::consts::ARCH.try_into().expect("an architecture with filters");
-    let filter =
-        SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch).expect("a filter");
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch)
+        .expect("a filter");
     let program: BpfProgram = filter.try_into().expect("a program");
     seccompiler::apply_filter(&program).expect("a filter put on");
 }
@@ -75,7 +77,10 @@ fn refused_from_inside(world: &World) -> CaseResult {
     for (process, words) in [
         ("record", "16 forbidden things tried from inside, all refused; it may: nothing else"),
         ("parse", "16 forbidden things tried from inside, all refused; it may: nothing else"),
-        ("net", "13 forbidden things tried from inside, all refused; it may: tcp-socket, tcp6-socket, connect-loopback"),
+        (
+            "net",
+            "13 forbidden things tried from inside, all refused; it may: tcp-socket, tcp6-socket, connect-loopback",
+        ),
     ] {
         let (state, said) = check(&found, process)?;
         ensure!(state == "ok" && said == words, "{process}: {state}: {said}");
@@ -86,9 +91,8 @@ fn refused_from_inside(world: &World) -> CaseResult {
     let bare = checks(&station, "landlock,seccomp", &["--dangerously-without-sandbox", "landlock,seccomp"])?;
     for process in ["record", "parse", "net"] {
         let (state, said) = check(&bare, process)?;
-        let able = [
-            "udp-socket", "udp6-socket", "netlink-socket", "unix-socket", "listen", "read-file", "writable-code",
-        ];
+        let able =
+            ["udp-socket", "udp6-socket", "netlink-socket", "unix-socket", "listen", "read-file", "writable-code"];
         // Limits on files and processes hold *parse* back still.
         let more: &[&str] = if process == "parse" { &[] } else { &["write-file", "execute"] };
         let able = able.iter().chain(more);
@@ -206,7 +210,8 @@ fn net_dies(world: &World) -> CaseResult {
     let output = run.wait(PATIENCE)?.exits(0)?;
     ensure!(output.errors().contains("the network process is started again: it was killed"), "{}", output.errors());
     ensure!(station.seen()?.len() == 112, "{} pages", station.seen()?.len());
-    let kinds: Vec<_> = station.entries()?.into_iter().filter(|(kind, _)| kind == "failure").map(|(_, row)| row).collect();
+    let kinds: Vec<_> =
+        station.entries()?.into_iter().filter(|(kind, _)| kind == "failure").map(|(_, row)| row).collect();
     ensure!(kinds.iter().all(|row| row["kind"] == "network-process"), "{kinds:?}");
     station.sound()?;
     Ok(())
@@ -252,7 +257,8 @@ fn parse_dies(world: &World) -> CaseResult {
     })?;
     let output = run.wait(PATIENCE)?;
     let entries = station.entries()?;
-    let exhibit = entries.iter().find(|(kind, _)| kind == "exhibit").ok_or(format!("no exhibit: {}", output.errors()))?;
+    let exhibit =
+        entries.iter().find(|(kind, _)| kind == "exhibit").ok_or(format!("no exhibit: {}", output.errors()))?;
     // Whether the page met a dead reader once (a second one read it) or twice is a matter of time.
     if exhibit.1["complete"] == false {
         let failure = entries.iter().find(|(kind, _)| kind == "failure").ok_or("no failure")?;
