@@ -14,6 +14,7 @@
 //! for the machine's packet filter (`vigie firewall`).
 
 mod calls;
+mod descriptors;
 mod filter;
 mod land;
 mod limit;
@@ -22,6 +23,8 @@ pub mod probe;
 use std::path::PathBuf;
 
 use vigie_wire::control::{Confinement, Protection};
+
+pub use descriptors::keep_to_itself;
 
 /// Which process is confined, and what it needs.
 #[derive(Clone, Debug)]

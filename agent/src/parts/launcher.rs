@@ -40,6 +40,7 @@ impl Launcher {
     /// holds.
     pub fn start(may_lack: &[Protection], sign_with: Option<&Path>) -> Result<Self, Problem> {
         let trying = "starting Vigie's helper process";
+        vigie_confine::keep_to_itself().failing(trying)?;
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).failing(trying)?;
         let mut command = part("launcher", may_lack);
