@@ -122,9 +122,11 @@ async fn processes(patient: &Patient<'_>) -> Vec<Check> {
 
 async fn net(patient: &Patient<'_>) -> Vec<Check> {
     let silence = std::time::Duration::from_millis(patient.workstation.fetch.silence_ms.into());
+    let meant = probe::meant(&Role::Net { write: Vec::new() });
     let mut tried = Vec::new();
     let mut facts = None;
-    for probe in Probe::ALL {
+    // What it is meant to do is not tried: a connection would be a packet.
+    for probe in Probe::ALL.into_iter().filter(|probe| !meant.contains(probe)) {
         let start = match start(patient.store, patient.workstation, &patient.launcher) {
             Ok(start) => start,
             Err(problem) => return vec![Check::new("net", State::Bad, problem.line)],
@@ -138,7 +140,6 @@ async fn net(patient: &Patient<'_>) -> Vec<Check> {
             Err(problem) => return vec![Check::new("net", State::Bad, problem.line)],
         }
     }
-    let meant = probe::meant(&Role::Net { write: Vec::new() });
     let mut checks = vec![judged("net", meant, tried)];
     if let Some(facts) = facts {
         let network = if facts.public {
@@ -159,10 +160,9 @@ fn judged(
     meant: &[Probe],
     tried: impl IntoIterator<Item = (Probe, Result<Probed, String>)>,
 ) -> Check {
-    let (mut refused, mut able, mut wrong, mut unknown) = (0, Vec::new(), Vec::new(), None);
+    let (mut refused, mut wrong, mut unknown) = (0, Vec::new(), None);
     for (probe, outcome) in tried {
         match outcome {
-            Ok(Probed::Worked) if meant.contains(&probe) => able.push(named(probe)),
             Ok(Probed::Worked) => wrong.push(named(probe)),
             Ok(Probed::Refused(_)) => refused += 1,
             Err(why) => unknown = Some(why),
@@ -174,6 +174,7 @@ fn judged(
     if !wrong.is_empty() {
         return Check::new(what, State::Bad, format!("it can do what it must not: {}", wrong.join(", ")));
     }
+    let able: Vec<_> = meant.iter().map(|probe| named(*probe)).collect();
     let able = if able.is_empty() { "nothing else".to_owned() } else { able.join(", ") };
     Check::new(what, State::Ok, format!("{refused} forbidden things tried from inside, all refused; it may: {able}"))
 }

@@ -9,6 +9,10 @@
 mod acts;
 #[path = "e2e/addresses.rs"]
 mod addresses;
+#[path = "e2e/attempts.rs"]
+mod attempts;
+#[path = "e2e/cage.rs"]
+mod cage;
 #[path = "e2e/chain.rs"]
 mod chain;
 #[path = "e2e/cli.rs"]
@@ -31,6 +35,8 @@ mod faults_input;
 mod faults_store;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/leak.rs"]
+mod leak;
 #[path = "e2e/machine.rs"]
 mod machine;
 #[path = "e2e/mandates.rs"]
@@ -90,6 +96,7 @@ fn cases() -> Vec<Case> {
         stop::cases(),
         witness::cases(),
         confined::cases(),
+        leak::cases(),
         cli::cases(),
         cli_terminal::cases(),
     ]
@@ -100,6 +107,9 @@ fn main() -> ExitCode {
     // Before the other: a plugin inherits the environment of the vigie that calls it.
     if plugin::is_meant() {
         return plugin::main();
+    }
+    if let Some(name) = std::env::var_os(attempts::ATTEMPT) {
+        return attempts::main(&name.to_string_lossy());
     }
     if let Some(without) = std::env::var_os(confined::WITHOUT) {
         confined::older_kernel(&without.to_string_lossy());

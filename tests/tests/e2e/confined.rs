@@ -156,6 +156,14 @@ fn signal(pid: i32, signal: Signal) -> Outcome<()> {
     Ok(kill_process(Pid::from_raw(pid).ok_or("no process")?, signal)?)
 }
 
+/// Kills the network process of a run, and waits for the next one.
+pub fn kill_net(run: &Running) -> Outcome<()> {
+    let net = named(run, "vigie-net")?.ok_or("no network process")?;
+    signal(net, Signal::KILL)?;
+    until("another network process", || Ok(named(run, "vigie-net")?.filter(|other| *other != net)))?;
+    Ok(())
+}
+
 fn bound(world: &World) -> CaseResult {
     let station = Station::paced(world, "bound", &[slow(world)])?;
     let mut run = station.run_once().env("CANARY", "canary-environment").spawn()?;
@@ -202,9 +210,7 @@ fn net_dies(world: &World) -> CaseResult {
     let mut run = station.run_once().spawn()?;
     for count in [3, 30, 60] {
         station.seen_during(&mut run, count)?;
-        let net = named(&run, "vigie-net")?.ok_or("no network process")?;
-        signal(net, Signal::KILL)?;
-        until("another network process", || Ok(named(&run, "vigie-net")?.filter(|other| *other != net)))?;
+        kill_net(&run)?;
     }
     // Each page that was under way is asked for again.
     let output = run.wait(PATIENCE)?.exits(0)?;

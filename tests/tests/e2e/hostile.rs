@@ -18,7 +18,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Small limits, so that what has no end ends soon; pages of a megabyte still fit.
-const FETCH: &str = "[fetch]\nhead_bytes = 32768\nbody_bytes = 1_200_000\nfirst_byte_ms = 6000\nidle_ms = 6000\n\
+pub const FETCH: &str = "[fetch]\nhead_bytes = 32768\nbody_bytes = 1_200_000\nfirst_byte_ms = 6000\nidle_ms = 6000\n\
                      total_ms = 12_000\nattempts = 2\nredirects = 8\n";
 /// Highest resident memory of a run, in bytes. Two thirds of it are the scrypt of a passphrase.
 const MEMORY_BYTES: u64 = 400_000_000;
