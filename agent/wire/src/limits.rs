@@ -20,3 +20,5 @@ pub const TEXT_BYTES: usize = 4 * 1024;
 pub const CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
 /// Most directory authorities of a Tor network.
 pub const AUTHORITIES: usize = 64;
+/// Largest descriptor of an onion service, in bytes (the public network's directories take 50,000).
+pub const DESCRIPTOR_BYTES: usize = 256 * 1024;
