@@ -85,7 +85,7 @@ fn a_page_that_was_shown_is_none() {
     );
 }
 
-/// Whole pages of all sorts: only the login, with its puzzle, is an obstacle.
+/// Whole pages of all sorts: only the login with its puzzle and the gate are obstacles.
 #[test]
 fn ordinary_pages_are_none() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reading/pages");
@@ -99,7 +99,11 @@ fn ordinary_pages_are_none() {
             seen += 1;
             let obstacles = vigie_parse::page(&document(std::fs::read(&path).expect("a page"))).obstacles;
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            let expected: &[Obstacle] = if name.starts_with("login") { &[Captcha, Login] } else { &[] };
+            let expected: &[Obstacle] = match name.as_str() {
+                "login-en.html" => &[Captcha, Login],
+                "gate-en.html" => &[WaitingRoom],
+                _ => &[],
+            };
             assert_eq!(obstacles, expected, "{name}");
         }
     }
