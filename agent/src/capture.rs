@@ -13,9 +13,10 @@ use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass, Sty
 
 use crate::error::{Failing, Problem};
 use crate::fetch::{Exchange, Missed, fetch};
+use crate::obstacle;
 use crate::originals::Originals;
 use crate::parts::Unread;
-use crate::record::{Capture, Part, one_line, seal};
+use crate::record::{Capture, Part, custody, one_line, seal};
 use crate::rows::ExhibitRow;
 use crate::session::Session;
 use crate::wanted::Wanted;
@@ -43,6 +44,10 @@ pub struct Captured {
     pub wire_bytes: u64,
     /// Why it is not whole, else `None`.
     pub incomplete: Option<String>,
+    /// What stood in the way of the page, when something did.
+    pub obstacle: Option<String>,
+    /// After how long the page is to be asked once more, when what stood in the way says so.
+    pub again: Option<std::time::Duration>,
 }
 
 /// What a crawl adds to the exhibit's transaction once the page's links are known: the frontier
@@ -58,6 +63,7 @@ pub async fn capture(
     grow: Grow<'_>,
 ) -> Outcome {
     let mut state = Vec::new();
+    let visits = visit.visits;
     let cookies_at_start = url::Url::parse(&visit.url).map_or(0, |url| session.cookies(&url).1);
     let chain = match follow(session, visit, &mut state).await {
         Ok(chain) => chain,
@@ -84,10 +90,13 @@ pub async fn capture(
         return Outcome::Stopped;
     }
     let target = last.target.clone();
+    let obstacle = obstacle::find(last.status(), page.as_ref());
+    let again = obstacle.and_then(|word| obstacle::later(word, last, visits));
     if !gathered.refused.is_empty() {
         session.log_refusal(&target, &gathered.refused, "elements of a page", false).await;
     }
     let mut facts = custody(session, path, cookies_at_start);
+    facts.extend(obstacle.map(|word| ("obstacle".to_owned(), word.to_owned())));
     if let Some(refusal) = &chain.refused {
         facts.push(("redirect-refused".into(), format!("{}: {refusal}", refusal.code())));
     }
@@ -99,6 +108,10 @@ pub async fn capture(
         status: last.status(),
         target,
         incomplete: incomplete(&chain.exchanges, &notes, &gathered),
+        attempt: last.attempt,
+        elapsed_ms: last.elapsed_ms,
+        obstacle: obstacle.map(str::to_owned),
+        again,
         page,
         facts,
         exchanges: chain.exchanges.into_iter().chain(gathered.exchanges).collect(),
@@ -319,6 +332,7 @@ async fn requisites(
                 via: Via::Requisite { from_secure: own.is_secure() },
                 referer: Some(from),
                 crossed: false,
+                visits: 1,
             };
             running.push((
                 requisite,
@@ -434,35 +448,6 @@ fn incomplete(exchanges: &[Exchange], notes: &[String], gathered: &Gathered) -> 
     (gathered.unread > 0).then(|| format!("{} stylesheet(s) of the page could not be read", gathered.unread))
 }
 
-/// The custody facts and the session-state sheet (no row is blank; what is unknown says so).
-fn custody(session: &Session, path: &str, cookies_at_start: usize) -> Vec<(String, String)> {
-    let stamp = session.clock.stamp();
-    let mandate = session.powers.mandate();
-    let pairs = [
-        ("mandate", mandate.id().to_owned()),
-        ("mandate-sha256", data_encoding::HEXLOWER.encode(&mandate.digest().0)),
-        ("case", mandate.case().to_owned()),
-        ("agent", session.powers.agent_code().to_owned()),
-        ("profile", session.profile.name().to_owned()),
-        ("purpose", one_line(&session.purpose)),
-        ("session", data_encoding::HEXLOWER.encode(&session.id)),
-        ("clock", format!("{} ({:?}), boot {} + {} ns", stamp.wall, stamp.clock, stamp.boot_id, stamp.monotonic_ns)),
-        ("cookies-at-start", cookies_at_start.to_string()),
-        (
-            "cache",
-            "none: nothing is served from an earlier visit; elements recorded earlier in the session are named as such"
-                .to_owned(),
-        ),
-        ("proxy", "none but Tor".to_owned()),
-        ("ip-address", "not known to Vigie: circuits hide it from the far side".to_owned()),
-        ("header-set", session.headers.id().to_owned()),
-        ("circuit-isolation", "one set of circuits per mandate, profile, target and session".to_owned()),
-        ("scripts", "never run".to_owned()),
-        ("navigation-path", one_line(path)),
-    ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
 /// A capture that is ready to be sealed.
 struct Sealing {
     url: TargetUrl,
@@ -472,6 +457,10 @@ struct Sealing {
     page: Option<Page>,
     facts: Vec<(String, String)>,
     incomplete: Option<String>,
+    attempt: u32,
+    elapsed_ms: u64,
+    obstacle: Option<String>,
+    again: Option<std::time::Duration>,
     state: Vec<StateOp>,
 }
 
@@ -509,13 +498,18 @@ impl Sealing {
             complete: self.incomplete.is_none(),
             why: self.incomplete.clone().unwrap_or_default(),
             test_network: session.test_network(),
+            attempt: self.attempt,
+            elapsed_ms: self.elapsed_ms,
+            obstacle: self.obstacle.clone(),
+            amber: !self.url.is_secure(),
         };
         let url = self.url.reveal().to_owned();
         let mut draft = session.draft(
             Kind::Exhibit,
             &row,
             json!({"url": url, "target": self.target, "status": self.status,
-            "complete": self.incomplete.is_none(), "why": self.incomplete}),
+            "complete": self.incomplete.is_none(), "why": self.incomplete, "attempt": self.attempt,
+            "elapsed_ms": self.elapsed_ms, "obstacle": self.obstacle}),
         );
         draft.exhibit = Some(sealed);
         draft.commitments.push(Commitment { name: "url", value: url.clone().into_bytes() });
@@ -529,7 +523,13 @@ impl Sealing {
                     session.tally.incomplete.fetch_add(1, Ordering::Relaxed);
                 }
                 originals.recorded(session, fresh, receipt.exhibit.unwrap_or(0));
-                Outcome::Captured(Box::new(Captured { receipt, wire_bytes, incomplete: self.incomplete }))
+                Outcome::Captured(Box::new(Captured {
+                    receipt,
+                    wire_bytes,
+                    incomplete: self.incomplete,
+                    obstacle: self.obstacle,
+                    again: self.again,
+                }))
             }
             Err(error) => Outcome::Failed(format!("the capture was not stored: {error}")),
         }

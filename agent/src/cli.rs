@@ -4,6 +4,7 @@ mod backup;
 mod checkpoint;
 mod corroborate;
 mod custody;
+mod descriptor;
 mod doctor;
 mod exhibit;
 mod file;
@@ -112,6 +113,9 @@ enum Command {
     Checkpoint(checkpoint::CheckpointArgs),
     /// The life of one exhibit: who captured, read, exported it, when and why.
     Custody(custody::CustodyArgs),
+    /// Signed descriptors of onion services: what their key holders published.
+    #[command(subcommand, after_help = "Example:\n  vigie descriptor list --store store")]
+    Descriptor(descriptor::DescriptorCommand),
     /// Compare two captures of the same target that were made apart.
     Corroborate(Box<corroborate::CorroborateArgs>),
     /// How long evidence is kept, and its end.
@@ -220,6 +224,7 @@ pub fn main() -> ExitCode {
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),
+        Command::Descriptor(command) => descriptor::descriptor(command),
         Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),

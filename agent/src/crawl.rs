@@ -20,7 +20,7 @@ use crate::wanted::Wanted;
 pub enum End {
     /// Nothing is left within the mandate.
     Exhausted,
-    /// The run was stopped; it goes on from here.
+    /// The run was stopped, or the target is left alone for a while; the next run goes on from here.
     Stopped,
 }
 
@@ -34,9 +34,11 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
     let mut pacer = Pacer::default();
     let at_once = session.powers.limits().concurrency().max(1) as usize;
     let mut bytes = 0u64;
+    // Pages that said *later*: recorded as they were, and asked once more.
+    let mut later: Vec<(Instant, Item)> = Vec::new();
     loop {
-        while running.len() < at_once && !session.stopping() {
-            let Some(item) = held(&frontier).next() else { break };
+        while running.len() < at_once && !session.stopping() && session.left_alone(&target).is_none() {
+            let Some(item) = held(&frontier).next().or_else(|| due(&mut later)) else { break };
             if pacer.wait(&session).await.is_err() {
                 break;
             }
@@ -46,7 +48,16 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
                 (item, outcome)
             });
         }
-        let Some(joined) = running.join_next().await else { break };
+        let joined = match running.join_next().await {
+            Some(joined) => joined,
+            None => match later.iter().map(|(when, _)| *when).min() {
+                Some(when) if !session.stopping() && session.left_alone(&target).is_none() => {
+                    let _ = session.pause(when.saturating_duration_since(Instant::now())).await;
+                    continue;
+                }
+                _ => break,
+            },
+        };
         let Ok((item, outcome)) = joined else {
             session.stop.raise("a capture ended abnormally: this is a fault of Vigie");
             continue;
@@ -55,6 +66,15 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
             Outcome::Captured(captured) => {
                 held(&frontier).done += 1;
                 bytes += captured.wire_bytes;
+                if let Some(word) = &captured.obstacle {
+                    let number = captured.receipt.exhibit.unwrap_or(0);
+                    let then = captured.again.map(|wait| format!(", asked once more in {} s", wait.as_secs()));
+                    let then = then.unwrap_or_default();
+                    session.monitor.line(&format!("exhibit {number} ({target}): in the way: {word}{then}"));
+                }
+                if let Some(wait) = captured.again {
+                    later.push((Instant::now() + wait, Item { visits: item.visits + 1, ..item.clone() }));
+                }
                 if let Some(why) = &captured.incomplete {
                     session.monitor.line(&format!(
                         "exhibit {} is incomplete ({target}): {why}",
@@ -70,7 +90,10 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
                 if !session.stopping() {
                     session.tally.failed_pages.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     session.monitor.line(&format!("given up ({target}): {line}"));
-                    give_up(&session, &frontier, &item)?;
+                    // Also while the target is left alone: then it was asked for in vain, not the page.
+                    if session.left_alone(&target).is_none() {
+                        give_up(&session, &frontier, &item)?;
+                    }
                 }
             }
             Outcome::Stopped => {}
@@ -85,9 +108,22 @@ pub async fn crawl(session: Arc<Session>, originals: Arc<Originals>, target: Str
     if session.stopping() {
         return Ok(End::Stopped);
     }
+    if let Some(left) = session.left_alone(&target) {
+        session.monitor.line(&format!(
+            "left alone ({target}): its directories are not asked again for {} min; its pages wait for the next run",
+            left.as_secs().div_ceil(60)
+        ));
+        return Ok(End::Stopped);
+    }
     let end = held(&frontier).end();
     session.store.apply(end).map_err(Problem::from)?;
     Ok(End::Exhausted)
+}
+
+/// A page that said *later*, once it is time.
+fn due(later: &mut Vec<(Instant, Item)>) -> Option<Item> {
+    let place = later.iter().position(|(when, _)| *when <= Instant::now())?;
+    Some(later.swap_remove(place).1)
 }
 
 /// Takes a page off the queue that no capture took off.
@@ -109,6 +145,7 @@ async fn visit(session: &Arc<Session>, originals: &Arc<Originals>, frontier: &Mu
         via,
         referer: TargetUrl::parse(&item.from).ok(),
         crossed: false,
+        visits: item.visits,
     };
     let path = if item.from.is_empty() {
         "entry point of the mandate".to_owned()

@@ -2,6 +2,7 @@
 //! [`Authorization`] and nothing else can make a request leave.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,9 @@ use vigie_wire::net::{
     CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
 };
 
-use crate::session::Session;
+use crate::descriptors;
+use crate::retry;
+use crate::session::{Attempt, Session};
 use crate::wanted::Wanted;
 
 /// Wire bytes of one response kept in memory; more goes to an encrypted spool file.
@@ -55,6 +58,10 @@ pub struct Exchange {
     pub payload_sha256: [u8; 32],
     /// Its length in bytes.
     pub payload_bytes: u64,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// What that attempt took in all, in milliseconds.
+    pub elapsed_ms: u64,
 }
 
 impl Exchange {
@@ -89,15 +96,15 @@ pub enum Missed {
 
 /// Asks for permission and performs the exchange; an attempt that failed on the way is tried
 /// again (each time with a new permission), and each failure is a log entry.
-pub async fn fetch(session: &Session, wanted: &Wanted) -> Result<Exchange, Missed> {
+pub async fn fetch(session: &Arc<Session>, wanted: &Wanted) -> Result<Exchange, Missed> {
     let attempts = u32::from(session.workstation.fetch.attempts);
     let mut attempt = 1;
     loop {
         let authorization = permission(session, wanted).await?;
-        let target = authorization.target_name().to_owned();
+        let (target, onion) = (authorization.target_name().to_owned(), authorization.host().ends_with(".onion"));
         let begun = Instant::now();
         let failure = match exchange(session, authorization, wanted).await {
-            Ok(exchange) => return Ok(exchange),
+            Ok(exchange) => return Ok(Exchange { attempt, elapsed_ms: millis(begun), ..exchange }),
             Err(failure) if failure.kind == FailureKind::Cancelled => {
                 // Nothing to say when the run is ending already: the first reason stays.
                 session.stop.raise(failure.detail);
@@ -105,14 +112,23 @@ pub async fn fetch(session: &Session, wanted: &Wanted) -> Result<Exchange, Misse
             }
             Err(failure) => failure,
         };
-        let elapsed_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        session.log_failure(&target, wanted, &failure, attempt, elapsed_ms).await;
-        let Some(wait) = backoff(failure.kind, attempt).filter(|_| attempt < attempts) else {
-            return Err(Missed::Failed(failure));
-        };
+        let elapsed_ms = millis(begun);
+        let drawn = getrandom::u64().unwrap_or(0);
+        let wait = retry::wait(failure.kind, attempt, attempts, drawn);
+        let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let verdict = retry::verdict(failure.kind, onion).name().to_owned();
+        session.log_failure(&target, wanted, &failure, Attempt { number: attempt, elapsed_ms, wait_ms, verdict }).await;
+        if let Some(pause) = retry::pause(failure.kind, drawn) {
+            session.leave_alone(&target, pause);
+        }
+        let Some(wait) = wait else { return Err(Missed::Failed(failure)) };
         session.pause(wait).await.map_err(|_| Missed::Stopped)?;
         attempt += 1;
     }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The permission, once pacing and the mandate's hourly limit leave room for it.
@@ -133,28 +149,8 @@ async fn permission(session: &Session, wanted: &Wanted) -> Result<Authorization,
     }
 }
 
-/// How long to wait before another attempt; `None` when another attempt cannot help.
-fn backoff(kind: FailureKind, attempt: u32) -> Option<Duration> {
-    let seconds = match kind {
-        // Refetching a descriptor skips the directories asked within the last minutes, so a
-        // quick second try is only good for the path, not for the descriptor.
-        FailureKind::DescriptorNotFound | FailureKind::DescriptorInvalid => 4,
-        FailureKind::Introduction | FailureKind::Rendezvous | FailureKind::ExitFailed => 2,
-        FailureKind::Timeout | FailureKind::ClosedEmpty | FailureKind::NetworkProcess | FailureKind::Other => 1,
-        FailureKind::OutOfScope
-        | FailureKind::TorNotReady
-        | FailureKind::ClientKeyNeeded
-        | FailureKind::ProofOfWorkNeeded
-        | FailureKind::StreamRefused
-        | FailureKind::NameNotFound
-        | FailureKind::Tls
-        | FailureKind::Cancelled => return None,
-    };
-    Some(Duration::from_secs(seconds << attempt.min(5).saturating_sub(1)))
-}
-
 /// Sends what the authorization permits and records what comes back.
-async fn exchange(session: &Session, authorization: Authorization, wanted: &Wanted) -> Result<Exchange, Failure> {
+async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: &Wanted) -> Result<Exchange, Failure> {
     let url = authorization.url().clone();
     let media = authorization.media();
     let keep = media == MediaPolicy::Capture;
@@ -208,7 +204,12 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
             });
         };
         match event {
-            Event::Opened(connection) => recorded.connection = Some(connection),
+            Event::Opened(connection) => {
+                recorded.connection = Some(connection);
+                if url.is_onion() {
+                    descriptors::reached(session, &target, url.host().reveal());
+                }
+            }
             Event::RequestSent(bytes) => recorded.request = bytes,
             Event::Head(head) => recorded.head = Some(head),
             Event::Wire(bytes) => {
@@ -239,6 +240,8 @@ async fn exchange(session: &Session, authorization: Authorization, wanted: &Want
                     cookies_sent,
                     payload_sha256: recorded.sha256.finalize().into(),
                     payload_bytes: recorded.payload_bytes,
+                    attempt: 1,
+                    elapsed_ms: 0,
                 });
             }
             Event::Failed(failure) => return Err(failure),

@@ -23,6 +23,13 @@ pub struct Item {
     pub order: u64,
     /// The page that led here; empty for an entry point.
     pub from: String,
+    /// Which visit in this run it is, from 1.
+    #[serde(skip, default = "first")]
+    pub visits: u32,
+}
+
+fn first() -> u32 {
+    1
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -110,7 +117,7 @@ impl Frontier {
             return Vec::new();
         }
         let from = if from.len() > URL_BYTES { "" } else { from };
-        let item = Item { url: url.to_owned(), depth, order: self.order, from: from.to_owned() };
+        let item = Item { url: url.to_owned(), depth, order: self.order, from: from.to_owned(), visits: 1 };
         self.order += 1;
         let value = serde_json::to_vec(&item).unwrap_or_default();
         self.queue.push_back(item);

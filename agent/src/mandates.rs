@@ -76,6 +76,17 @@ pub fn of_exhibit(store: &Store, entry: &Entry) -> Result<Mandate, Problem> {
     read(store, &row.mandate)
 }
 
+/// The mandate under which an entry was made, whatever its dates.
+pub fn of_entry(store: &Store, entry: &Entry) -> Result<Mandate, Problem> {
+    for (_, row) in all(store)?.into_iter().rev() {
+        let mandate = read(store, &row.id)?;
+        if entry.mandate == Some(mandate.digest().0) {
+            return Ok(mandate);
+        }
+    }
+    Err(Problem::unsound(format!("no mandate of this store is the one of entry {}", entry.sequence)))
+}
+
 /// The row of a mandate.
 pub fn find(store: &Store, id: Option<&str>) -> Result<MandateRow, Problem> {
     let mut known = all(store)?;

@@ -148,6 +148,35 @@ fn session_fields(session: &Session) -> Vec<(String, String)> {
     ]
 }
 
+/// The custody facts and the session-state sheet (no row is blank; what is unknown says so).
+pub fn custody(session: &Session, path: &str, cookies_at_start: usize) -> Vec<(String, String)> {
+    let stamp = session.clock.stamp();
+    let mandate = session.powers.mandate();
+    let pairs = [
+        ("mandate", mandate.id().to_owned()),
+        ("mandate-sha256", data_encoding::HEXLOWER.encode(&mandate.digest().0)),
+        ("case", mandate.case().to_owned()),
+        ("agent", session.powers.agent_code().to_owned()),
+        ("profile", session.profile.name().to_owned()),
+        ("purpose", one_line(&session.purpose)),
+        ("session", data_encoding::HEXLOWER.encode(&session.id)),
+        ("clock", format!("{} ({:?}), boot {} + {} ns", stamp.wall, stamp.clock, stamp.boot_id, stamp.monotonic_ns)),
+        ("cookies-at-start", cookies_at_start.to_string()),
+        (
+            "cache",
+            "none: nothing is served from an earlier visit; elements recorded earlier in the session are named as such"
+                .to_owned(),
+        ),
+        ("proxy", "none but Tor".to_owned()),
+        ("ip-address", "not known to Vigie: circuits hide it from the far side".to_owned()),
+        ("header-set", session.headers.id().to_owned()),
+        ("circuit-isolation", "one set of circuits per mandate, profile, target and session".to_owned()),
+        ("scripts", "never run".to_owned()),
+        ("navigation-path", one_line(path)),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 /// What is known of one exchange beyond its bytes.
 fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(String, String)> {
     let finished = &exchange.finished;
@@ -168,6 +197,8 @@ fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(Str
         field("payload-bytes", exchange.payload_bytes),
         field("payload-sha256", data_encoding::HEXLOWER.encode(&exchange.payload_sha256)),
         field("surplus-bytes", finished.surplus_bytes),
+        field("attempt", exchange.attempt),
+        field("elapsed-ms", exchange.elapsed_ms),
         field("first-byte-ms", finished.first_byte_ms),
         field("total-ms", finished.total_ms),
         field("cookies-sent", exchange.cookies_sent),
@@ -194,7 +225,7 @@ fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(Str
             }
         }
     }
-    if exchange.url.reveal().starts_with("http:") && !exchange.url.is_onion() {
+    if !exchange.url.is_secure() {
         fields.push(field("amber", "plain HTTP through an exit: anyone between could have altered it"));
     }
     if let Some(original) = original {

@@ -100,6 +100,18 @@ pub struct ExhibitRow {
     pub why: String,
     /// Recorded on a network that is not the public Tor network.
     pub test_network: bool,
+    /// Which attempt gave the page itself, from 1; 0 in older entries.
+    #[serde(default)]
+    pub attempt: u32,
+    /// What that attempt took, in milliseconds.
+    #[serde(default)]
+    pub elapsed_ms: u64,
+    /// What stood in the way of the page, when something did: `captcha`, `http-server-error` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
+    /// The page itself came over plain HTTP through an exit: anyone between could have altered it.
+    #[serde(default)]
+    pub amber: bool,
 }
 
 /// `refusal`.
@@ -128,6 +140,12 @@ pub struct FailureRow {
     pub attempt: u32,
     /// Milliseconds spent.
     pub elapsed_ms: u64,
+    /// Milliseconds until the next attempt; none when there was no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u64>,
+    /// What it says of the far side: `down`, `answered`, `unknown`; none in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
 }
 
 /// `read`: who took out what, and why.
@@ -244,6 +262,38 @@ pub struct ClockJumpRow {
     pub moved_ms: i64,
 }
 
+/// `descriptor`: the signed descriptor of an onion service that a session reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+pub enum DescriptorRow {
+    /// It is kept, and its chain holds.
+    Kept {
+        /// Label of the target.
+        target: String,
+        /// Begin of its time period.
+        from: String,
+        /// End of its time period.
+        until: String,
+        /// Its length.
+        bytes: u64,
+        /// Its revision.
+        revision: u64,
+        /// Milliseconds that it took.
+        elapsed_ms: u64,
+    },
+    /// There is none.
+    Missing {
+        /// Label of the target.
+        target: String,
+        /// Layer that failed, as in a failure.
+        kind: String,
+        /// Detail, without host names.
+        detail: String,
+        /// Milliseconds spent.
+        elapsed_ms: u64,
+    },
+}
+
 /// Form of a read: a copy as it lies in the store left.
 pub const SEALED_COPY: &str = "sealed copy";
 /// Form of a read: a file in clear left.
@@ -253,13 +303,15 @@ pub const OPENED_MEMORY: &str = "opened in memory";
 
 /// Form of an export: a copy of the whole store.
 pub const BACKUP: &str = "backup";
+/// Form of an export: the sealed part of an entry that keeps a descriptor.
+pub const DESCRIPTOR: &str = "descriptor";
 
 /// `export`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportRow {
-    /// `backup`.
+    /// `backup` or `descriptor`.
     pub form: String,
-    /// What the medium is called.
+    /// What the medium is called, or which entry's descriptor it is.
     pub label: String,
     /// Who acted.
     pub act: SignedAct,

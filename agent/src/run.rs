@@ -25,6 +25,7 @@ use crate::bootstrap::{NotUp, bring_up};
 use crate::bounds::LowerBound;
 use crate::capture::{Outcome, capture};
 use crate::crawl::crawl;
+use crate::descriptors::{self, Descriptors};
 use crate::error::{Failing, Problem, exit};
 use crate::incoming;
 use crate::jar::Jar;
@@ -120,6 +121,7 @@ pub async fn run(plan: Plan, work: Work, stop: Stop) -> Result<Report, Problem> 
     incoming::look(&session);
     let watch = tokio::spawn(incoming::watch(Arc::clone(&session)));
     let result = do_work(&session, work).await;
+    descriptors::finish(&session).await;
     watch.abort();
     let end = match (&result, session.stop_reason()) {
         (Err(problem), _) => problem.line.clone(),
@@ -164,15 +166,23 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
             first
         }
         Work::Address(url) => {
-            let wanted =
-                Wanted { url, element: Element::Page, depth: 0, via: Via::Entry, referer: None, crossed: false };
+            let wanted = Wanted {
+                url,
+                element: Element::Page,
+                depth: 0,
+                via: Via::Entry,
+                referer: None,
+                crossed: false,
+                visits: 1,
+            };
             let none = |_: &[String], _: &vigie_config::target::TargetUrl| Vec::new();
             match capture(session, &originals, wanted, "address given by the agent", &none).await {
                 Outcome::Captured(captured) => {
                     let number = captured.receipt.exhibit.unwrap_or(0);
                     let state =
                         captured.incomplete.as_ref().map_or("complete".into(), |why| format!("incomplete: {why}"));
-                    session.monitor.line(&format!("exhibit {number} recorded, {state}"));
+                    let obstacle = captured.obstacle.map(|word| format!("; in the way: {word}")).unwrap_or_default();
+                    session.monitor.line(&format!("exhibit {number} recorded, {state}{obstacle}"));
                 }
                 Outcome::Refused => {}
                 Outcome::Failed(line) => {
@@ -188,7 +198,15 @@ async fn do_work(session: &Arc<Session>, work: Work) -> Result<(), Problem> {
 
 /// The question for an address that the agent gave.
 fn address(url: &str) -> Wanted {
-    Wanted { url: url.to_owned(), element: Element::Page, depth: 0, via: Via::Entry, referer: None, crossed: false }
+    Wanted {
+        url: url.to_owned(),
+        element: Element::Page,
+        depth: 0,
+        via: Via::Entry,
+        referer: None,
+        crossed: false,
+        visits: 1,
+    }
 }
 
 /// Checks everything that can be checked before Tor is started, then starts it, and logs who
@@ -289,6 +307,8 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         tally: Tally::default(),
         waiting: AtomicBool::new(false),
         later: Mutex::default(),
+        descriptors: Descriptors::default(),
+        left_alone: Mutex::default(),
     };
     if session.test_network() {
         session.monitor.line("TEST NETWORK: this is not the public Tor network; every record says so");
@@ -395,6 +415,8 @@ fn log_not_ready(
         detail: failure.detail.clone(),
         attempt: 1,
         elapsed_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+        wait_ms: None,
+        verdict: Some(crate::retry::Verdict::Unknown.name().to_owned()),
     };
     let outside = Outside {
         kind: Kind::Failure,

@@ -18,6 +18,7 @@ use vigie_wire::net::{Failure, NetworkFacts};
 
 use crate::act;
 use crate::bounds::LowerBound;
+use crate::descriptors::Descriptors;
 use crate::error::Problem;
 use crate::jar::Jar;
 use crate::monitor::Monitor;
@@ -79,6 +80,20 @@ pub struct Session {
     pub(crate) tally: Tally,
     pub(crate) waiting: std::sync::atomic::AtomicBool,
     pub(crate) later: Mutex<Vec<StateOp>>,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) left_alone: Mutex<std::collections::HashMap<String, std::time::Instant>>,
+}
+
+/// One attempt that failed.
+pub(crate) struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// What it took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// The wait before the next one, in milliseconds; `None` when there is none.
+    pub wait_ms: Option<u64>,
+    /// What it says of the far side.
+    pub verdict: String,
 }
 
 /// Counts of a session.
@@ -166,6 +181,18 @@ impl Session {
             () = tokio::time::sleep(wait) => Ok(()),
             () = stop.raised() => Err(Stopped),
         }
+    }
+
+    /// Nothing of the target is asked for so long.
+    pub(crate) fn leave_alone(&self, target: &str, pause: Duration) {
+        let until = std::time::Instant::now() + pause;
+        held(&self.left_alone).insert(target.to_owned(), until);
+    }
+
+    /// How long nothing of the target is asked yet.
+    pub(crate) fn left_alone(&self, target: &str) -> Option<Duration> {
+        let until = held(&self.left_alone).get(target).copied()?;
+        Some(until.saturating_duration_since(std::time::Instant::now())).filter(|left| !left.is_zero())
     }
 
     pub(crate) fn usage_bytes(&self, count: u64) {
@@ -261,23 +288,19 @@ impl Session {
     }
 
     /// Logs one failed attempt.
-    pub(crate) async fn log_failure(
-        &self,
-        target: &str,
-        wanted: &Wanted,
-        failure: &Failure,
-        attempt: u32,
-        elapsed_ms: u64,
-    ) {
+    pub(crate) async fn log_failure(&self, target: &str, wanted: &Wanted, failure: &Failure, attempt: Attempt) {
+        let Attempt { number: attempt, elapsed_ms, wait_ms, verdict } = attempt;
         let row = FailureRow {
             target: target.to_owned(),
             kind: kind_name(failure),
             detail: failure.detail.clone(),
             attempt,
             elapsed_ms,
+            wait_ms,
+            verdict: Some(verdict),
         };
         let private = json!({"url": wanted.url, "target": target, "kind": row.kind, "detail": failure.detail,
-            "attempt": attempt, "elapsed_ms": elapsed_ms});
+            "attempt": attempt, "elapsed_ms": elapsed_ms, "wait_ms": wait_ms, "verdict": row.verdict});
         let mut draft = self.draft(Kind::Failure, &row, private);
         draft.commitments.push(Commitment { name: "url", value: wanted.url.clone().into_bytes() });
         self.tally.failures.fetch_add(1, Ordering::Relaxed);
@@ -289,7 +312,15 @@ impl Session {
     /// Logs that something was recorded and not read.
     pub(crate) async fn log_unread(&self, target: &str, url: &str, detail: &str) {
         let kind = "not-read".to_owned();
-        let row = FailureRow { target: target.to_owned(), kind, detail: detail.to_owned(), attempt: 1, elapsed_ms: 0 };
+        let row = FailureRow {
+            target: target.to_owned(),
+            kind,
+            detail: detail.to_owned(),
+            attempt: 1,
+            elapsed_ms: 0,
+            wait_ms: None,
+            verdict: Some(crate::retry::Verdict::Answered.name().to_owned()),
+        };
         let private = json!({"url": url, "target": target, "kind": row.kind, "detail": detail});
         let mut draft = self.draft(Kind::Failure, &row, private);
         draft.commitments.push(Commitment { name: "url", value: url.as_bytes().to_vec() });

@@ -18,6 +18,8 @@ pub struct Wanted {
     pub referer: Option<TargetUrl>,
     /// A redirect on the way here led through another origin.
     pub crossed: bool,
+    /// Which visit of the page in this run it is, from 1.
+    pub visits: u32,
 }
 
 impl Wanted {

@@ -55,10 +55,12 @@ pub enum Kind {
     Handover,
     /// The wall clock was set since the entry before; written by the store.
     ClockJump,
+    /// A signed descriptor of an onion service was kept beside the exhibits of its session, or why not.
+    Descriptor,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 26] = [
+const NAMES: [(Kind, &str); 27] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -85,6 +87,7 @@ const NAMES: [(Kind, &str); 26] = [
     (Kind::Corroboration, "corroboration"),
     (Kind::Handover, "handover"),
     (Kind::ClockJump, "clock-jump"),
+    (Kind::Descriptor, "descriptor"),
 ];
 
 impl Kind {

@@ -64,5 +64,7 @@ pub use state::{STATE_VALUE_BYTES, State, StateOp};
 pub use store::{CheckedHead, Store};
 pub use timestamps::{Imported, Requested, Stamped, open_requests, request_stamp};
 pub use unlock::unlock_key;
-pub use verify::{KnownHead, Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify, verify_against};
+pub use verify::{
+    KeptDescriptor, KnownHead, Problem, Progress, SessionTime, VerifyOptions, VerifyReport, verify, verify_against,
+};
 pub use witness::{CosignedHead, cosigned_at};

@@ -3,6 +3,7 @@
 
 mod clock;
 mod consensus;
+mod descriptors;
 mod heads;
 mod inside;
 mod timestamps;
@@ -30,6 +31,7 @@ use crate::witness::CosignedHead;
 use heads::Heads;
 
 pub use consensus::SessionTime;
+pub use descriptors::KeptDescriptor;
 pub use heads::KnownHead;
 
 /// Most problems kept in a report; more are counted.
@@ -103,6 +105,8 @@ pub struct VerifyReport {
     pub stamps: Vec<Stamped>,
     /// When sessions cannot have begun before; needs an identity.
     pub sessions: Vec<SessionTime>,
+    /// Descriptors of onion services that hold, with the exhibits beside them; needs an identity.
+    pub descriptors: Vec<KeptDescriptor>,
     /// Everything wrong; empty when the store is sound.
     pub problems: Vec<Problem>,
     /// What a reader should know, without being wrong.
@@ -169,6 +173,7 @@ pub fn verify_against(
         report,
         stamps,
         clocks: clock::Clocks::default(),
+        published: descriptors::Published::default(),
     };
     let total = total(&layout)?;
     check.walk(head.as_ref(), progress, total)?;
@@ -191,6 +196,7 @@ struct Check<'a> {
     report: VerifyReport,
     stamps: timestamps::Stamps,
     clocks: clock::Clocks,
+    published: descriptors::Published,
 }
 
 /// The signed head, or a problem.
@@ -350,6 +356,7 @@ impl<'a> Check<'a> {
         self.report.root = self.tree.root();
         std::mem::take(&mut self.stamps).end(self.tree.size(), &mut self.report);
         std::mem::take(&mut self.clocks).end(&mut self.report);
+        std::mem::take(&mut self.published).end(&mut self.report);
         self.judge_holes();
         let Some(head) = head else { return };
         self.report.signed_size = head.size;

@@ -160,6 +160,15 @@ impl TorNet {
         self.dns.asked()
     }
 
+    /// The descriptor that a directory has of a service, as C tor gets it (control-spec, HSFETCH).
+    ///
+    /// # Errors
+    /// When the control port does not answer, or the directory has none.
+    pub fn fetch_descriptor(&self, onion: &str, hsdir_rsa: &str) -> Result<Vec<u8>, TorNetError> {
+        let fetch = || Control::open(self.control_port, &self.service_node.dir)?.fetch_descriptor(onion, hsdir_rsa);
+        fetch().map_err(TorNetError::Machine)
+    }
+
     /// Process ids of everything that runs for this network.
     pub fn pids(&self) -> Vec<u32> {
         self.relays.iter().chain([&self.service_node, &self.client]).filter_map(Node::pid).collect()

@@ -47,6 +47,8 @@ mod network;
 mod opened;
 #[path = "e2e/plugin.rs"]
 mod plugin;
+#[path = "e2e/published.rs"]
+mod published;
 #[path = "e2e/retention.rs"]
 mod retention;
 #[path = "e2e/running.rs"]
@@ -89,6 +91,7 @@ fn cases() -> Vec<Case> {
         retention::cases(),
         clock::cases(),
         time::cases(),
+        published::cases(),
         faults::cases(),
         faults_input::cases(),
         faults_store::cases(),

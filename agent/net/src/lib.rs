@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use vigie_wire::limits;
-use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Event, Failure, NetworkFacts, Request};
+use vigie_wire::net::{
+    Bootstrap, CircuitKey, Consensus, Descriptor, DescriptorRequest, Event, Failure, NetworkFacts, Request,
+};
 
 pub use error::NetError;
 pub use serve::serve;
@@ -63,6 +65,11 @@ impl Net {
     /// The signed consensus that Tor uses now; there is one once [`Self::bootstrap`] has succeeded.
     pub async fn consensus(&self) -> Result<Consensus, Failure> {
         self.engine.dial().consensus().await
+    }
+
+    /// The signed descriptor of an onion service, on circuits that serve nothing else.
+    pub async fn descriptor(&self, request: DescriptorRequest) -> Result<Descriptor, Failure> {
+        self.engine.dial().descriptor(&request).await
     }
 
     /// Performs one exchange. The events end with `Finished` or `Failed`; dropping the receiver

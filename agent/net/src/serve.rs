@@ -164,6 +164,9 @@ fn answer(net: Net, id: u64, question: Question, out: mpsc::Sender<FromNet>) {
     tokio::spawn(async move {
         let answer = match question {
             Question::Consensus => net.consensus().await.map(|consensus| Answer::Consensus(Box::new(consensus))),
+            Question::Descriptor(request) => {
+                net.descriptor(*request).await.map(|descriptor| Answer::Descriptor(Box::new(descriptor)))
+            }
         };
         let _ = out.send(FromNet::Answer { id, answer: answer.map_err(shortened) }).await;
     });

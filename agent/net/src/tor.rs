@@ -1,5 +1,6 @@
 //! Arti, the embedded Tor client. This module is the only one that names it.
 
+mod descriptor;
 mod directory;
 
 use std::collections::HashMap;
@@ -14,10 +15,12 @@ use arti_client::isolation::IsolationToken;
 use arti_client::{BootstrapBehavior, DataStream, StreamPrefs, TorClient, TorClientConfig};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
+use tor_cell::relaycell::hs::IntroduceAckStatus;
 use tor_config::load::{ConfigResolveOptions, resolve_return_results};
 use tor_config::sources::{ConfigurationSource, ConfigurationSources, MustRead};
 use tor_error::{ErrorKind, HasKind};
-use tor_hsclient::{ConnError, FailedAttemptError};
+use tor_hsclient::{ConnError, DescriptorErrorDetail, FailedAttemptError};
+use tor_netdoc::doc::hsdesc::HsDescError;
 use tor_rtcompat::PreferredRuntime;
 use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Failure, FailureKind, NetworkFacts, Scope};
 
@@ -175,12 +178,30 @@ fn layer(error: &dyn std::error::Error, kind: ErrorKind, onion: bool) -> Failure
 /// Arti tries several introduction and rendezvous points: the attempt that came farthest counts.
 fn onion_layer(error: &ConnError) -> Option<FailureKind> {
     match error {
-        // All directories were asked a short while ago and are not asked again.
-        ConnError::NoUsableHsDirs => Some(FailureKind::DescriptorNotFound),
+        ConnError::DescriptorDownload(attempts) => {
+            attempts.sources().filter_map(|e| descriptor_layer(&e.0.error)).max_by_key(|kind| descriptor::rank(*kind))
+        }
+        ConnError::NoUsableHsDirs => Some(FailureKind::NotAskedAgain),
         ConnError::NoHsDirs => Some(FailureKind::TorNotReady),
         ConnError::NoUsableIntroPoints => Some(FailureKind::DescriptorInvalid),
         ConnError::Failed(attempts) => {
             attempts.sources().filter_map(attempt_layer).max_by_key(|(far, _)| *far).map(|(_, kind)| kind)
+        }
+        _ => None,
+    }
+}
+
+/// What one directory's answer says of a descriptor.
+fn descriptor_layer(error: &DescriptorErrorDetail) -> Option<FailureKind> {
+    use DescriptorErrorDetail as E;
+    match error {
+        E::Timeout | E::Circuit(_) | E::Stream(_) => Some(FailureKind::DirectoryUnreachable),
+        E::Directory(error) => Some(descriptor::answered(error).kind),
+        E::Descriptor(HsDescError::MissingDecryptionKey | HsDescError::WrongDecryptionKey) => {
+            Some(FailureKind::ClientKeyNeeded)
+        }
+        E::Descriptor(_) | E::ParameterMismatch(_) | E::OutsideValidityPeriod(_) => {
+            Some(FailureKind::DescriptorInvalid)
         }
         _ => None,
     }
@@ -192,7 +213,11 @@ fn attempt_layer(error: &FailedAttemptError) -> Option<(u8, FailureKind)> {
     match error {
         E::UnusableIntro { .. } => Some((0, FailureKind::DescriptorInvalid)),
         E::RendezvousCircuitObtain { .. } | E::RendezvousEstablishTimeout { .. } | E::RendezvousEstablish { .. } => {
-            Some((1, FailureKind::Rendezvous))
+            Some((1, FailureKind::MeetingPoint))
+        }
+        // Its word counts before the silence of others.
+        E::IntroductionFailed { status: IntroduceAckStatus::NOT_RECOGNIZED, .. } => {
+            Some((3, FailureKind::IntroductionRefused))
         }
         E::IntroductionCircuitObtain { .. }
         | E::IntroductionExchange { .. }
@@ -200,7 +225,7 @@ fn attempt_layer(error: &FailedAttemptError) -> Option<(u8, FailureKind)> {
         | E::IntroductionTimeout { .. } => Some((2, FailureKind::Introduction)),
         E::RendezvousCompletionTimeout { .. }
         | E::RendezvousCompletionCircuitError { .. }
-        | E::RendezvousCompletionHandshake { .. } => Some((3, FailureKind::Rendezvous)),
+        | E::RendezvousCompletionHandshake { .. } => Some((4, FailureKind::Rendezvous)),
         _ => None,
     }
 }

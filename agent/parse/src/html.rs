@@ -12,7 +12,7 @@ use crate::image::{self, Picture};
 use crate::sets::{Links, Requisites};
 use crate::tree::{self, Budget, Tree};
 use crate::warnings::{LOOK_BYTES, Warnings, fold, fold_into, start};
-use crate::{css, kind, linkfield, refresh, srcset};
+use crate::{css, kind, linkfield, obstacle, refresh, srcset};
 
 /// Most nodes looked at for the text of one element.
 const TEXT_NODES: usize = 2_000;
@@ -71,6 +71,7 @@ pub fn read(
     page.requisites = requisites.finish(warnings);
     page.links = links.finish(warnings);
     page.forms = forms.finish(warnings);
+    page.obstacles = obstacle::find(&tree.html, page);
 }
 
 /// How many bytes of values and texts are read of a document: a tree repeats some of them (a link

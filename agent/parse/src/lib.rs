@@ -18,6 +18,7 @@ mod kind;
 mod labels;
 mod lexer;
 mod linkfield;
+mod obstacle;
 mod refresh;
 mod sets;
 mod srcset;

@@ -71,6 +71,11 @@ pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
         let concerned = match entry.kind {
             Kind::SessionOpen => captured.session.is_some() && entry.session == captured.session,
             Kind::Exhibit => entry.sequence == captured.sequence,
+            Kind::Descriptor => {
+                captured.session.is_some()
+                    && entry.session == captured.session
+                    && row(&entry, &key)?["target"] == of_exhibit["target"]
+            }
             kind => kind.is_signed_act() && names(&row(&entry, &key)?, args.number),
         };
         if concerned {
@@ -116,6 +121,17 @@ fn event(entry: &Entry, row: &Value) -> Event {
         Kind::Corroboration => {
             let text = |name: &str| row[name].as_str().unwrap_or_default();
             format!("compared with exhibit {} of {}: {}", row["other"], text("origin"), text("verdict"))
+        }
+        Kind::Descriptor => {
+            let text = |name: &str| row[name].as_str().unwrap_or_default();
+            match text("what") {
+                "kept" => format!(
+                    "kept the service's signed descriptor for {} to {}: its key's holder published it",
+                    text("from"),
+                    text("until")
+                ),
+                _ => format!("no signed descriptor of the service: {}: {}", text("kind"), text("detail")),
+            }
         }
         Kind::Erasure => "erased: its bytes are gone from this store".to_owned(),
         _ => row["form"].as_str().unwrap_or(entry.kind.name()).to_owned(),

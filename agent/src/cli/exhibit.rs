@@ -31,6 +31,8 @@ struct Listed {
     time: String,
     age_bytes: u64,
     age_sha256: String,
+    /// Entry that keeps the service's signed descriptor of the same session.
+    descriptor: Option<u64>,
     #[serde(flatten)]
     row: ExhibitRow,
 }
@@ -40,6 +42,7 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = reader(&args.open.at.store)?;
     let mut listed = Vec::new();
+    let kept = super::descriptor::kept(&reader, &key)?;
     for entry in reader.entries()? {
         let entry = entry?;
         let (Some(exhibit), Some(age)) = (entry.exhibit, &entry.age) else { continue };
@@ -53,6 +56,7 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
             time: entry.stamp.wall.to_string(),
             age_bytes: age.len,
             age_sha256: data_encoding::HEXLOWER.encode(&age.sha256),
+            descriptor: entry.session.and_then(|session| kept.get(&(session, row.target.clone())).copied()),
             row,
         });
     }
@@ -71,13 +75,28 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
                 e.row.status.to_string(),
                 e.row.exchanges.to_string(),
                 e.row.wire_bytes.to_string(),
-                if e.row.complete { "complete".into() } else { format!("incomplete: {}", e.row.why) },
+                state(&e.row),
+                e.descriptor.map(|entry| format!("entry {entry}")).unwrap_or_default(),
                 if e.row.test_network { "TEST NETWORK".into() } else { String::new() },
             ]
         })
         .collect();
-    show::table(&["EXHIBIT", "TIME", "MANDATE", "TARGET", "STATUS", "EXCHANGES", "BYTES", "STATE", "NETWORK"], &rows)?;
+    show::table(
+        &["EXHIBIT", "TIME", "MANDATE", "TARGET", "STATUS", "EXCHANGES", "BYTES", "STATE", "DESCRIPTOR", "NETWORK"],
+        &rows,
+    )?;
     Ok(exit::OK)
+}
+
+fn state(row: &ExhibitRow) -> String {
+    let mut state = if row.complete { "complete".to_owned() } else { format!("incomplete: {}", row.why) };
+    if let Some(obstacle) = &row.obstacle {
+        state.push_str(&format!("; in the way: {obstacle}"));
+    }
+    if row.amber {
+        state.push_str("; AMBER: plain HTTP through an exit");
+    }
+    state
 }
 
 /// Take out one exhibit.

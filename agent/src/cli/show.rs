@@ -60,6 +60,26 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Numbers of one thing, runs of them shortened: `exhibits 1 to 3, 7`.
+pub fn numbered(what: &str, numbers: &[u64]) -> String {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let runs: Vec<_> = runs
+        .iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") })
+        .collect();
+    match numbers {
+        [] => format!("no {what}"),
+        [one] => format!("{what} {one}"),
+        _ => format!("{what}s {}", runs.join(", ")),
+    }
+}
+
 /// What the store says while it opens (recovery): standard error.
 pub struct Events;
 
@@ -75,5 +95,22 @@ pub struct Bar(pub Terminal, pub &'static str);
 impl Progress for Bar {
     fn progress(&self, done: u64, total: u64) {
         self.0.job(self.1, done, total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn runs_of_numbers() {
+        for (numbers, text) in [
+            (&[][..], "no exhibit"),
+            (&[4], "exhibit 4"),
+            (&[1, 2, 3], "exhibits 1 to 3"),
+            (&[1, 3, 4, 9], "exhibits 1, 3 to 4, 9"),
+        ] {
+            assert_eq!(numbered("exhibit", numbers), text);
+        }
     }
 }

@@ -1,25 +1,35 @@
 //! `vigie status`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use vigie_store::{Kind, StoreError};
 
 use super::verify::Vouched;
 use super::{OpenArgs, clock, key, outside, reader, show, timestamp};
-use crate::error::{Problem, exit};
-use crate::rows::{ClockJumpRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
+use crate::error::{Failing, Problem, exit};
+use crate::reach::{self, Attempt, Came, Span};
+use crate::retry::Verdict;
+use crate::rows::{ClockJumpRow, DescriptorRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
+
+/// Characters of the picture of reachability on a terminal.
+const COLUMNS: usize = 24;
 
 /// What the store holds and whether anything needs attention.
 #[derive(Args)]
-#[command(after_help = "Example:\n  vigie status --store store")]
+#[command(after_help = "Example:\n  vigie status --store store\n  vigie status --store store --svg reachability.svg")]
 pub struct StatusArgs {
     #[command(flatten)]
     open: OpenArgs,
     /// As JSON.
     #[arg(long)]
     json: bool,
+    /// Also draw how the targets could be reached over time, into a new SVG file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Serialize, Default)]
@@ -72,14 +82,37 @@ struct Jump {
 
 #[derive(Serialize, Default)]
 struct Target {
+    /// What the last attempt says: `answers`, `obstructed`, `down` (the service itself refused), `unknown`.
+    state: &'static str,
+    /// The reason by name, when the last attempt did not give the page.
+    reason: Option<String>,
     exhibits: u64,
     failures: u64,
+    /// Exhibits that came over plain HTTP through an exit.
+    amber: u64,
+    /// Signed descriptors of the service that are kept.
+    descriptors: u64,
     last_exhibit: Option<String>,
     last_failure: Option<String>,
     last_failure_kind: Option<String>,
+    /// Attempts that came to the same, in a row, oldest first.
+    history: Vec<Span>,
+    #[serde(skip)]
+    attempts: Vec<Attempt>,
+}
+
+impl Target {
+    fn attempt(&mut self, time: Timestamp, came: Came, reason: String) {
+        self.state = came.word();
+        self.reason = (!reason.is_empty()).then(|| reason.clone());
+        self.attempts.push(Attempt { time, came, reason });
+    }
 }
 
 pub fn status(args: StatusArgs) -> Result<u8, Problem> {
+    if let Some(file) = args.svg.as_ref().filter(|file| file.exists()) {
+        return Err(Problem::input(format!("{} exists already: name another file", file.display())));
+    }
     let key = key(&args.open)?;
     let reader = reader(&args.open.at.store)?;
     // Where the log is not the one that a witness saw, nothing else of it is worth showing.
@@ -114,7 +147,10 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 status.incomplete += u64::from(!row.complete);
                 let target = status.targets.entry(row.target).or_default();
                 target.exhibits += 1;
+                target.amber += u64::from(row.amber);
                 target.last_exhibit = Some(time);
+                let came = if row.obstacle.is_some() { Came::Obstructed } else { Came::Answered };
+                target.attempt(entry.stamp.wall, came, row.obstacle.unwrap_or_default());
             }
             Kind::Failure => {
                 let row: FailureRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
@@ -122,7 +158,10 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 let target = status.targets.entry(row.target).or_default();
                 target.failures += 1;
                 target.last_failure = Some(time);
-                target.last_failure_kind = Some(row.kind);
+                target.last_failure_kind = Some(row.kind.clone());
+                // An element of a page that failed is no word on the target, but an attempt all the same.
+                let down = row.verdict.as_deref() == Some(Verdict::Down.name());
+                target.attempt(entry.stamp.wall, if down { Came::Down } else { Came::Unknown }, row.kind);
             }
             Kind::SessionOpen => {
                 let row: SessionRow = serde_json::from_slice(&row()?).map_err(unreadable)?;
@@ -130,6 +169,11 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 status.test_network_sessions += u64::from(row.test_network);
             }
             Kind::Refusal => status.refusals += 1,
+            Kind::Descriptor => {
+                if let DescriptorRow::Kept { target, .. } = serde_json::from_slice(&row()?).map_err(unreadable)? {
+                    status.targets.entry(target).or_default().descriptors += 1;
+                }
+            }
             Kind::ClockJump => {
                 let row = serde_json::from_slice(&row()?).map_err(unreadable)?;
                 status.clock_jump = Some(Jump { entry: entry.sequence, row });
@@ -144,6 +188,12 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
             status.unstamped = status.log_size.saturating_sub(size);
             status.stamped = Some(Stamped { entry, size, time, authority });
         }
+    }
+    for target in status.targets.values_mut() {
+        target.history = reach::spans(&target.attempts);
+    }
+    if let Some(file) = &args.svg {
+        draw(&status, file)?;
     }
     // Read last: a running session may have written meanwhile.
     let stamp = clock().stamp();
@@ -160,6 +210,27 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
         Some(last) => Err(StoreError::ClockBehind { last, now: stamp.wall }.into()),
         None => Ok(exit::OK),
     }
+}
+
+/// From the first attempt to the last.
+fn tried(status: &Status) -> Option<(Timestamp, Timestamp)> {
+    let times = || status.targets.values().flat_map(|target| &target.attempts).map(|attempt| attempt.time);
+    Some((times().min()?, times().max()?))
+}
+
+fn draw(status: &Status, file: &Path) -> Result<(), Problem> {
+    let (from, until) = tried(status).ok_or_else(|| {
+        Problem::input("nothing was asked for yet: there is nothing to draw (vigie run, vigie capture)")
+    })?;
+    let rows: Vec<_> =
+        status.targets.iter().map(|(name, target)| (named(name).to_owned(), target.attempts.clone())).collect();
+    let trying = format!("writing the drawing to {}", file.display());
+    let mut drawing = std::fs::File::create_new(file).failing(&trying)?;
+    std::io::Write::write_all(&mut drawing, reach::svg(&rows, from, until).as_bytes()).failing(&trying)
+}
+
+fn named(target: &str) -> &str {
+    if target.is_empty() { "(none)" } else { target }
 }
 
 /// The file outside the store, when it is there.
@@ -228,19 +299,40 @@ fn text(status: &Status) -> Result<(), Problem> {
             status.test_network_sessions, status.sessions
         ))?;
     }
+    let amber: u64 = status.targets.values().map(|target| target.amber).sum();
+    if amber > 0 {
+        show::line(format!(
+            "\u{1b}[33mAMBER\u{1b}[0m       {amber} exhibits came over plain HTTP through an exit: anyone between could have altered them"
+        ))?;
+    }
+    let time = tried(status);
     let rows: Vec<_> = status
         .targets
         .iter()
         .map(|(name, t)| {
             vec![
-                if name.is_empty() { "(none)".into() } else { name.clone() },
+                named(name).to_owned(),
+                t.reason.as_ref().map_or_else(|| t.state.to_owned(), |reason| format!("{}: {reason}", t.state)),
                 t.exhibits.to_string(),
-                t.last_exhibit.clone().unwrap_or_default(),
+                t.last_exhibit.as_deref().map(to_the_second).unwrap_or_default(),
                 t.failures.to_string(),
                 t.last_failure_kind.clone().unwrap_or_default(),
-                t.last_failure.clone().unwrap_or_default(),
+                t.last_failure.as_deref().map(to_the_second).unwrap_or_default(),
+                t.descriptors.to_string(),
+                time.map(|(from, until)| reach::sparkline(&t.attempts, from, until, COLUMNS)).unwrap_or_default(),
             ]
         })
         .collect();
-    show::table(&["TARGET", "EXHIBITS", "LAST", "FAILURES", "LAST KIND", "WHEN"], &rows)
+    let head = ["TARGET", "STATE", "EXHIBITS", "LAST", "FAILURES", "LAST KIND", "WHEN", "DESCRIPTORS", "REACHED"];
+    show::table(&head, &rows)?;
+    if let Some((from, until)) = time {
+        show::line(format!(
+            "REACHED: {from:.0} to {until:.0}; a block shows the share of attempts that were answered, x none, ! the service itself refused"
+        ))?;
+    }
+    Ok(())
+}
+
+fn to_the_second(time: &str) -> String {
+    time.get(..19).unwrap_or(time).to_owned() + "Z"
 }

@@ -62,6 +62,7 @@ struct Told<'a> {
     unwitnessed_since: Option<String>,
     stamps: Vec<Stamp>,
     sessions: Vec<Session>,
+    descriptors: Vec<Published>,
     problems: Vec<String>,
     notes: &'a [String],
 }
@@ -122,6 +123,21 @@ struct Session {
     authorities: usize,
 }
 
+/// What the holder of an onion service's key signed.
+#[derive(Serialize)]
+struct Published {
+    entry: u64,
+    session: String,
+    target: String,
+    onion: String,
+    sha256: String,
+    from: String,
+    until: String,
+    fetched: String,
+    revision: u64,
+    exhibits: Vec<u64>,
+}
+
 pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
     let open = OpenArgs { at: args.at.clone(), passphrase_fd: args.passphrase_fd };
     let key = match args.passphrase_fd.is_some() || args.unlocked {
@@ -164,6 +180,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         unwitnessed_since: report.unwitnessed_since.map(|since| since.to_string()),
         stamps: report.stamps.into_iter().map(told_stamp).collect(),
         sessions: report.sessions.into_iter().map(told_session).collect(),
+        descriptors: report.descriptors.into_iter().map(told_descriptor).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };
@@ -189,6 +206,16 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
             show::line(format!(
                 "time   entry {}: entries 0 to {last} existed by {} ({})",
                 s.entry, s.time, s.authority
+            ))?;
+        }
+        for d in &told.descriptors {
+            show::line(format!(
+                "origin entry {}: the holder of {}'s onion key signed the descriptor kept for {} to {}; {}",
+                d.entry,
+                d.target,
+                d.from,
+                d.until,
+                show::numbered("exhibit", &d.exhibits)
             ))?;
         }
         for note in told.notes {
@@ -221,5 +248,20 @@ fn told_session(session: vigie_store::SessionTime) -> Session {
         consensus_sha256: session.consensus_sha256,
         signed: session.signed,
         authorities: session.authorities,
+    }
+}
+
+fn told_descriptor(kept: vigie_store::KeptDescriptor) -> Published {
+    Published {
+        entry: kept.entry,
+        session: kept.session,
+        target: kept.target,
+        onion: kept.onion,
+        sha256: kept.sha256,
+        from: kept.from.to_string(),
+        until: kept.until.to_string(),
+        fetched: kept.fetched.to_string(),
+        revision: kept.revision,
+        exhibits: kept.exhibits,
     }
 }

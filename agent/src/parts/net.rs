@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use vigie_wire::control::{Answer, Confinement, FromNet, Part, Probe, Probed, Question, Start, ToNet};
 use vigie_wire::frame::{Inbox, encode};
 use vigie_wire::limits;
-use vigie_wire::net::{Bootstrap, Consensus, Event, Failure, FailureKind, NetworkFacts, Request};
+use vigie_wire::net::{
+    Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, FailureKind, NetworkFacts, Request,
+};
 
 use super::Launcher;
 use crate::error::{Failing, Problem};
@@ -148,6 +150,15 @@ impl Net {
     pub async fn consensus(&self) -> Result<Consensus, Failure> {
         match self.ask(Question::Consensus).await? {
             Answer::Consensus(consensus) => Ok(*consensus),
+            Answer::Descriptor(_) => Err(self.shared.gone("it answered another question")),
+        }
+    }
+
+    /// The signed descriptor of an onion service, as a directory has it now.
+    pub async fn descriptor(&self, request: DescriptorRequest) -> Result<Descriptor, Failure> {
+        match self.ask(Question::Descriptor(Box::new(request))).await? {
+            Answer::Descriptor(descriptor) => Ok(*descriptor),
+            Answer::Consensus(_) => Err(self.shared.gone("it answered another question")),
         }
     }
 

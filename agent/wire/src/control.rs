@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::net::{Bootstrap, Consensus, Event, Failure, NetworkFacts, Request};
+use crate::net::{Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, NetworkFacts, Request};
 use crate::parse::{Document, Page, Stylesheet};
 
 /// A protection by the kernel that a process puts on before it meets hostile bytes.
@@ -118,10 +118,12 @@ pub enum ToNet {
 }
 
 /// What *record* may want to know of Tor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {
     /// The signed consensus in use.
     Consensus,
+    /// The signed descriptor of an onion service.
+    Descriptor(Box<DescriptorRequest>),
 }
 
 /// What *net* answers.
@@ -129,6 +131,8 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::Consensus`].
     Consensus(Box<Consensus>),
+    /// To [`Question::Descriptor`].
+    Descriptor(Box<Descriptor>),
 }
 
 /// Why *net* did not start.
@@ -355,6 +359,9 @@ impl FromNet {
                     && consensus.authorities.len() <= limits::AUTHORITIES,
                 "a consensus",
             ),
+            Self::Answer { answer: Ok(Answer::Descriptor(descriptor)), .. } => {
+                within(descriptor.document.len() <= limits::DESCRIPTOR_BYTES, "a descriptor")
+            }
             Self::Answer { answer: Err(failure), .. } | Self::Up(Err(failure)) => {
                 within(failure.detail.len() <= limits::TEXT_BYTES, "a reason")
             }

@@ -20,6 +20,8 @@ pub const TEXT_BYTES: usize = 4 * 1024;
 pub const CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
 /// Most directory authorities of a Tor network.
 pub const AUTHORITIES: usize = 64;
+/// Largest descriptor of an onion service, in bytes (the public network's directories take 50,000).
+pub const DESCRIPTOR_BYTES: usize = 256 * 1024;
 /// Events of one exchange that may be under way before *record* has taken them.
 pub const EVENTS: usize = 16;
 /// Largest head of a request or response, in bytes.

@@ -236,8 +236,12 @@ pub enum FailureKind {
     OutOfScope,
     /// Tor itself is not ready (no consensus, no guard, clock skew).
     TorNotReady,
-    /// No descriptor was found for the onion service (unknown whether it is down).
+    /// The directories do not have a descriptor of the onion service (unknown whether it is down).
     DescriptorNotFound,
+    /// None of the directories that would have the descriptor could be asked (a fault of the path).
+    DirectoryUnreachable,
+    /// All directories were asked a short while ago, and Tor does not ask them again yet.
+    NotAskedAgain,
     /// A descriptor was found but is not valid.
     DescriptorInvalid,
     /// The service asks for a client key that we do not have (restricted discovery).
@@ -246,7 +250,12 @@ pub enum FailureKind {
     ProofOfWorkNeeded,
     /// No introduction point answered.
     Introduction,
-    /// The rendezvous failed.
+    /// The introduction points answered that the service is not connected to them: it went away, or its
+    /// descriptor is an old one.
+    IntroductionRefused,
+    /// No relay could be made a meeting point (a fault of the path, not of the service).
+    MeetingPoint,
+    /// The introduction was passed on, and the service did not come to the meeting point.
     Rendezvous,
     /// The far side refused the stream (nothing listens on that port).
     StreamRefused,
@@ -320,4 +329,36 @@ pub struct Consensus {
     pub fresh_until: i64,
     /// When it ceases to hold, in seconds since 1970.
     pub valid_until: i64,
+}
+
+/// Asks for the signed descriptor of an onion service (rend-spec-v3) once more than Tor itself did.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescriptorRequest {
+    /// Canonical lower-case onion name with a valid checksum.
+    pub onion: String,
+    /// How long to try, in milliseconds.
+    pub limit_ms: u32,
+}
+
+/// A service's signed descriptor, exactly as a directory sent it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// The text, byte for byte; at most [`crate::limits::DESCRIPTOR_BYTES`].
+    pub document: Bytes,
+    /// Number of the time period.
+    pub period_number: u64,
+    /// Length of time periods, in minutes.
+    pub period_minutes: u32,
+    /// When the first time period began, in seconds since 1970.
+    pub period_offset_s: u32,
+    /// The service's key for that period.
+    pub blinded_key: [u8; 32],
+    /// Ed25519 identity of the directory that sent it.
+    pub hsdir_ed25519: [u8; 32],
+    /// RSA identity (SHA-1) of the same.
+    pub hsdir_rsa: [u8; 20],
+    /// When it came, in seconds since 1970.
+    pub fetched: i64,
+    /// From when the consensus holds that names that directory and period, in seconds since 1970.
+    pub consensus_valid_after: i64,
 }

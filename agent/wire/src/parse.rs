@@ -45,8 +45,27 @@ pub struct Page {
     pub forms: Vec<Form>,
     /// Target of `<meta http-equiv=refresh>` or a `Refresh` field, with its delay in seconds.
     pub refresh: Option<(u32, String)>,
+    /// Signs that this is not the page that was asked for but something before it, the one that says most
+    /// first, each once.
+    pub obstacles: Vec<Obstacle>,
     /// Whatever was odd, one line each.
     pub warnings: Vec<String>,
+}
+
+/// What may stand between a reader and a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Obstacle {
+    /// It says that Tor, proxies or the like are refused.
+    BlocksTor,
+    /// It asks to tell a person from a program.
+    Captcha,
+    /// It asks to wait.
+    WaitingRoom,
+    /// It asks for a password.
+    Login,
+    /// It shows nothing without scripts.
+    NeedsJavascript,
 }
 
 /// Coarse nature of a body.

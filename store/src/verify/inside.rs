@@ -47,6 +47,7 @@ impl Check<'_> {
         };
         if let Some(private) = &private {
             super::consensus::check(&frame.entry, private, &mut self.report);
+            self.published.entry(&frame.entry, private, &mut self.report);
         }
         if frame.entry.exhibit.is_some() && !damaged.contains(&"exhibit") {
             let inside = private.and_then(|private| {

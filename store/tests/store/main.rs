@@ -2,12 +2,16 @@
 
 mod backup;
 mod damage;
+mod descriptors;
 mod erasure;
 mod forged;
 mod group;
 mod keys;
 mod kit;
 mod old_stores;
+#[allow(dead_code, reason = "it makes more than is asked of it here")]
+#[path = "../../onion/tests/onion/kit.rs"]
+mod onion;
 mod proof;
 mod round_trip;
 mod timestamps;

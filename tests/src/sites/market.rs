@@ -1,6 +1,7 @@
 //! The two onion markets: one goods list, two very different faces.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::Method;
 
@@ -24,6 +25,13 @@ pub(super) struct Market {
     ads: Vec<&'static Ad>,
     /// Where everything that leaves the market points to.
     away: String,
+    /// How often its queue was asked.
+    waited: AtomicU32,
+}
+
+/// A short page without anything of a market.
+fn gate(status: u16, body: &str) -> Reply {
+    reply::body(status, "text/html; charset=utf-8", format!("<!DOCTYPE html><title>Market</title>{body}"))
 }
 
 /// Offers on a list page.
@@ -32,11 +40,11 @@ const PER_PAGE: usize = 6;
 impl Market {
     pub(super) fn tables(away: &str) -> Self {
         let ads = catalogue::ads("en").into_iter().chain(catalogue::ads("nl")).collect();
-        Self { face: Face::Tables, ads, away: away.to_owned() }
+        Self { face: Face::Tables, ads, away: away.to_owned(), waited: AtomicU32::new(0) }
     }
 
     pub(super) fn cards(away: &str) -> Self {
-        Self { face: Face::Cards, ads: catalogue::ads("fr"), away: away.to_owned() }
+        Self { face: Face::Cards, ads: catalogue::ads("fr"), away: away.to_owned(), waited: AtomicU32::new(0) }
     }
 
     pub(super) fn answer(&self, ask: &Ask) -> Reply {
@@ -66,9 +74,26 @@ impl Market {
             "/partner" => reply::redirect(302, &format!("{}/partner", self.away)),
             "/style.css" => reply::tagged(ask, "text/css; charset=utf-8", self.stylesheet().into_bytes()),
             "/face.ttf" => reply::tagged(ask, "font/ttf", font::squares()),
+            // Nothing links to these: what may stand before a page.
+            "/gate/queue" => self.queue(),
+            "/gate/puzzle" => gate(200, "<form><img src=/captcha.png><input name=code><button>Go</button></form>"),
+            "/gate/login" => gate(200, &self.login_form().replace("captcha", "answer")),
+            "/gate/app" => gate(200, "<div id=app></div><script src=/app.js></script>"),
+            "/gate/tor" => gate(403, "<h1>Access denied</h1><p>Connections from Tor exit nodes are blocked."),
+            "/gate/broken" => gate(500, "<h1>Error</h1>"),
             "/robots.txt" => reply::text(200, "User-agent: *\nDisallow: /logout\n"),
             _ => self.by_number(ask, path),
         }
+    }
+
+    /// A queue that lets everybody in at the second visit.
+    fn queue(&self) -> Reply {
+        if self.waited.fetch_add(1, Ordering::Relaxed) % 2 == 1 {
+            return gate(200, "<h1>Welcome</h1><p>Two lots today.");
+        }
+        let mut reply = gate(503, "<meta http-equiv=refresh content=2><h1>You are in the queue</h1>");
+        reply::set(&mut reply, "retry-after", "1");
+        reply
     }
 
     fn by_number(&self, ask: &Ask, path: &str) -> Reply {

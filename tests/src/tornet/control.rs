@@ -54,6 +54,34 @@ impl Control {
         }
     }
 
+    /// Asks one directory for a service's descriptor; gives its exact text.
+    pub(super) fn fetch_descriptor(&mut self, onion: &str, hsdir_rsa: &str) -> std::io::Result<Vec<u8>> {
+        self.send("SETEVENTS HS_DESC_CONTENT")?;
+        let label = onion.trim_end_matches(".onion");
+        self.send(&format!("HSFETCH {label} SERVER=${hsdir_rsa}"))?;
+        let mut text: Option<Vec<u8>> = None;
+        for _ in 0..300 {
+            let Some(line) = self.read_line()? else { continue };
+            match &mut text {
+                None if line.starts_with("650+HS_DESC_CONTENT") => text = Some(Vec::new()),
+                None => {}
+                Some(text) if line == "." => {
+                    if text.is_empty() || text == b"\n" {
+                        break;
+                    }
+                    return Ok(std::mem::take(text));
+                }
+                Some(text) => {
+                    text.extend_from_slice(
+                        line.strip_prefix("..").map_or(line.clone(), |rest| format!(".{rest}")).as_bytes(),
+                    );
+                    text.push(b'\n');
+                }
+            }
+        }
+        Err(std::io::Error::other("the directory gave no descriptor"))
+    }
+
     fn note(&mut self, line: &str) {
         // 650 HS_DESC UPLOADED HSAddress AuthType HsDir …
         let mut words = line.split_whitespace().skip(2);

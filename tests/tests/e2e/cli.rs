@@ -130,6 +130,10 @@ fn json(world: &World) -> CaseResult {
             "complete",
             "why",
             "test_network",
+            "attempt",
+            "elapsed_ms",
+            "amber",
+            "descriptor",
         ],
     )?;
     same(
@@ -178,7 +182,18 @@ fn json(world: &World) -> CaseResult {
     same(
         "a target of status",
         &status["targets"]["market-a"],
-        &["exhibits", "failures", "last_exhibit", "last_failure", "last_failure_kind"],
+        &[
+            "state",
+            "reason",
+            "exhibits",
+            "failures",
+            "amber",
+            "descriptors",
+            "last_exhibit",
+            "last_failure",
+            "last_failure_kind",
+            "history",
+        ],
     )?;
     same(
         "verify",
@@ -193,6 +208,7 @@ fn json(world: &World) -> CaseResult {
             "problems",
             "notes",
             "sessions",
+            "descriptors",
             "stamps",
             "witnessed",
             "unwitnessed",

@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         Case { name: "faults::a_certificate_that_does_not_hold_is_recorded_as_such", run: recorded_certificates },
         Case { name: "faults::a_certificate_of_an_unknown_authority", run: unknown_authority },
         Case { name: "faults::a_service_that_vanished_and_came_back", run: vanished_service },
+        Case { name: "faults::what_stands_in_the_way_of_a_page", run: obstacles },
         Case { name: "faults::tor_that_does_not_come_up", run: tor_not_up },
         Case { name: "faults::a_signal_ends_the_wait_for_tor", run: stopped_before_tor },
     ]
@@ -74,7 +75,7 @@ fn every_layer(world: &World) -> CaseResult {
     ensure!(report["stopped"].is_null(), "one target's failure stops no other: {report}");
     let found = failures(&station)?;
     for (target, kind, attempts) in [
-        ("absent", "descriptor-not-found", 3),
+        ("absent", "descriptor-not-found", 1),
         ("nobody", "stream-refused", 1),
         ("closed", "exit-failed", 3),
         ("unresolved", "name-not-found", 1),
@@ -93,12 +94,34 @@ fn every_layer(world: &World) -> CaseResult {
     ensure!(said.contains("it has expired") && said.contains("it is for another name"), "{said}");
     let status = station.json(&["status"])?;
     ensure!(status["targets"]["unresolved"]["last_failure_kind"] == "name-not-found", "{status}");
-    ensure!(status["targets"]["healthy"]["exhibits"] == 1 && status["failures"] == 10, "{status}");
+    ensure!(status["targets"]["healthy"]["exhibits"] == 1 && status["failures"] == 8, "{status}");
+    // What is down and what is not known; each attempt with its wait, the last one without.
+    for (target, state, reason) in [
+        ("healthy", "answers", serde_json::Value::Null),
+        ("absent", "unknown", "descriptor-not-found".into()),
+        ("nobody", "down", "stream-refused".into()),
+        ("closed", "unknown", "exit-failed".into()),
+        ("unresolved", "unknown", "name-not-found".into()),
+        ("expired", "unknown", "tls".into()),
+    ] {
+        let seen = &status["targets"][target];
+        ensure!(seen["state"] == state && seen["reason"] == reason, "{target}: {seen}");
+        ensure!(seen["history"].as_array().is_some_and(|spans| spans.len() == 1), "{target}: {seen}");
+    }
+    let closed: Vec<_> = station.rows("failure")?.into_iter().filter(|row| row["target"] == "closed").collect();
+    for (place, row) in closed.iter().enumerate() {
+        ensure!(row["attempt"] == place + 1 && row["verdict"] == "unknown", "{row}");
+        let wait = row["wait_ms"].as_u64();
+        let range = (2_000 << place)..=(6_000 << place);
+        ensure!(if place < 2 { wait.is_some_and(|ms| range.contains(&ms)) } else { wait.is_none() }, "{row}");
+    }
+    ensure!(said.contains("left alone (absent): its directories are not asked again for"), "{said}");
+    ensure!(station.rows("exhibit")?[0]["attempt"] == 1, "the number of the attempt that gave it");
     ensure!(station.last_end()? == "done", "{}", station.last_end()?);
     // A page that was given up is asked again in the next round.
     station.run_once().run()?.exits(4)?;
     let again = failures(&station)?;
-    ensure!(again["unresolved"].len() == 2 && again["absent"].len() == 6, "{again:?}");
+    ensure!(again["unresolved"].len() == 2 && again["absent"].len() == 2, "{again:?}");
     let sound = station.sound()?;
     ensure!(sound["opened"] == 2, "{sound}");
     Ok(())
@@ -178,7 +201,8 @@ fn vanished_service(world: &World) -> CaseResult {
     let gone = station.capture(&page).run()?.exits(4)?;
     let kinds = failures(&station)?;
     // Its relays know at once that it is gone, or take the introduction and nobody answers it.
-    let fits = |kind: &String| ["introduction", "rendezvous", "timeout"].contains(&kind.as_str());
+    let known = ["introduction", "introduction-refused", "rendezvous", "timeout"];
+    let fits = |kind: &String| known.contains(&kind.as_str());
     ensure!(kinds["shop"].len() == 2 && kinds["shop"].iter().all(fits), "{kinds:?}");
     ensure!(gone.errors().contains(&format!("not captured: {}: ", kinds["shop"][1])), "{}", gone.errors());
     ensure!(station.seen()?.len() == 1, "nothing new");
@@ -186,6 +210,74 @@ fn vanished_service(world: &World) -> CaseResult {
     net.start_services()?;
     station.capture(&page).run()?.exits(0)?;
     ensure!(station.seen()?.len() == 2 && station.sound()?["sound"] == true, "goes on");
+    // Its history: it answered, nothing could be said of it, it answers again; never that it was down.
+    let status = station.json(&["status"])?;
+    let shop = &status["targets"]["shop"];
+    let came: Vec<_> = shop["history"].as_array().ok_or("none")?.iter().map(|span| span["came"].clone()).collect();
+    ensure!(shop["state"] == "answers" && came.first() == came.last() && came[0] == "answered", "{shop}");
+    ensure!(came.len() >= 3 && came[1..came.len() - 1].iter().all(|came| came == "unknown"), "{shop}");
+    let shown = station.vigie(&["status", "--svg", "reach.svg"]).run()?.success()?.text();
+    ensure!(shown.contains("REACHED") && shown.contains('█') && shown.contains('x'), "{shown}");
+    let drawn = std::fs::read_to_string(station.desk.path("reach.svg"))?;
+    ensure!(drawn.contains(">shop</text>") && drawn.contains("1 answers") && drawn.contains(" unknown"), "{drawn}");
+    one_line(&station.vigie(&["status", "--svg", "reach.svg"]).run()?, 2, &["exists already"])?;
+    // One descriptor for each session that reached it.
+    ensure!(shop["descriptors"] == 2, "{shop}");
+    Ok(())
+}
+
+/// Pages that are not what was asked for are recorded and named; those that say *later* are asked once more.
+fn obstacles(world: &World) -> CaseResult {
+    let gates = ["queue", "puzzle", "login", "app", "tor", "broken"];
+    let paths: Vec<String> = gates.iter().map(|gate| format!("/gate/{gate}")).collect();
+    let hosts: Vec<String> = gates.iter().map(|gate| format!("{gate}.test")).collect();
+    let one = |path: &str, target: Target| Target { entry: vec![path.into()], include: vec![path.into()], ..target };
+    let port = world.sites.market_b.port;
+    let mut targets: Vec<_> = gates
+        .iter()
+        .zip(paths.iter().zip(&hosts))
+        .map(|(gate, (path, host))| one(path, Target { scheme: "http", port, ..Target::onion(gate, host) }))
+        .collect();
+    targets.push(one("/offer/3", Target::onion("honest", &world.net.onion("market-b"))));
+    let station = Station::quick(world, "obstacles", &targets)?;
+    let run = station.run_once().run()?;
+    let rows = station.rows("exhibit")?;
+    let of = |target: &str| -> Vec<String> {
+        let own = rows.iter().filter(|row| row["target"] == target);
+        own.map(|row| row["obstacle"].as_str().unwrap_or("none").to_owned()).collect()
+    };
+    for (target, words) in [
+        ("puzzle", &["captcha"][..]),
+        ("login", &["login"]),
+        ("app", &["needs-javascript"]),
+        ("tor", &["blocks-tor"]),
+        ("queue", &["waiting-room", "none"]),
+        ("broken", &["http-server-error", "http-server-error"]),
+        ("honest", &["none"]),
+    ] {
+        ensure!(of(target) == words, "{target}: {:?}, not {words:?}: {}", of(target), run.errors());
+    }
+    ensure!(run.errors().contains("(puzzle): in the way: captcha"), "{}", run.errors());
+    ensure!(run.errors().contains("(queue): in the way: waiting-room, asked once more in "), "{}", run.errors());
+    ensure!(station.rows("failure")?.is_empty(), "recorded, not failed");
+    let status = station.json(&["status"])?;
+    for (target, state) in [("queue", "answers"), ("tor", "obstructed"), ("broken", "obstructed")] {
+        ensure!(status["targets"][target]["state"] == state, "{target}: {status}");
+    }
+    // Plain HTTP through an exit is marked wherever it shows; an onion service's is not.
+    ensure!(status["targets"]["tor"]["amber"] == 1 && status["targets"]["honest"]["amber"] == 0, "{status}");
+    ensure!(station.vigie(&["status"]).run()?.success()?.text().contains("AMBER"), "status");
+    ensure!(station.vigie(&["exhibits"]).run()?.success()?.text().contains("AMBER: plain HTTP"), "exhibits");
+    let opened = station.opened()?.exhibits()?;
+    let facts: Vec<_> = opened
+        .iter()
+        .flat_map(|exhibit| exhibit.of("metadata"))
+        .flat_map(crate::opened::Record::facts)
+        .filter(|(name, _)| name == "obstacle")
+        .map(|(_, value)| value.to_string())
+        .collect();
+    ensure!(facts.iter().any(|word| word == "blocks-tor") && facts.len() == 7, "{facts:?}");
+    station.sound()?;
     Ok(())
 }
 

@@ -102,7 +102,8 @@ fn blob(cache: &Path, valid_after: SystemTime) -> Result<Vec<u8>, String> {
     Err("none of the documents there is the one in use".to_owned())
 }
 
-fn seconds(time: SystemTime) -> i64 {
+/// Seconds since 1970.
+pub(super) fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -1,3 +1,7 @@
+#[allow(dead_code, reason = "it makes more than is asked of it here")]
+#[path = "../../../../store/onion/tests/onion/kit.rs"]
+mod onion;
+
 use super::*;
 
 fn config(tor: &str) -> NetConfig {
@@ -200,10 +204,68 @@ struct Above(#[source] ConnError);
 #[test]
 fn the_step_that_failed_is_found_among_the_causes() {
     let found = |error| layer(&Above(error), ErrorKind::OnionServiceConnectionFailed, true);
-    assert_eq!(found(ConnError::NoUsableHsDirs), FailureKind::DescriptorNotFound);
+    assert_eq!(found(ConnError::NoUsableHsDirs), FailureKind::NotAskedAgain);
     assert_eq!(found(ConnError::NoUsableIntroPoints), FailureKind::DescriptorInvalid);
     assert_eq!(found(ConnError::NoHsDirs), FailureKind::TorNotReady);
     assert_eq!(found(ConnError::InvalidHsId), FailureKind::Rendezvous, "by the kind, when the cause says nothing");
     let introduction = FailedAttemptError::IntroductionTimeout { intro_index: 0.into() };
     assert_eq!(attempt_layer(&introduction), Some((2, FailureKind::Introduction)));
+    let status = |status| FailedAttemptError::IntroductionFailed { status, intro_index: 0.into() };
+    let gone = attempt_layer(&status(IntroduceAckStatus::NOT_RECOGNIZED));
+    assert_eq!(gone, Some((3, FailureKind::IntroductionRefused)));
+    assert_eq!(attempt_layer(&status(IntroduceAckStatus::CANT_RELAY)), Some((2, FailureKind::Introduction)));
+}
+
+/// Tor's own reader comes to the same on each sample, but for what it does not ask.
+#[test]
+fn descriptors_are_judged_as_tor_does() {
+    use tor_checkable::{SelfSigned, Timebound};
+    use tor_hscrypto::pk::{HsBlindId, HsId, HsIdKey};
+    use tor_hscrypto::time::TimePeriod;
+    use tor_netdoc::doc::hsdesc::HsDesc;
+    // Rules of ours: the moment of the fetch, the specification's lifetimes, one signer in a certificate.
+    let ours_alone =
+        ["before the period", "long after the period", "a lifetime beyond the rule", "two keys that signed"];
+    for sample in onion::samples() {
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(sample.at).expect("a time"));
+        let period =
+            TimePeriod::from_parts(sample.period.length_minutes, sample.period.number, sample.period.offset_seconds);
+        let theirs = || {
+            let key = HsIdKey::try_from(sample.onion.parse::<HsId>().ok()?).ok()?;
+            let blinded: HsBlindId = key.compute_blinded_key(period).ok()?.0.id();
+            if let Ok(own) = vigie_onion::Onion::parse(&sample.onion) {
+                assert_eq!(&sample.period.blinded_key(&own), AsRef::<[u8; 32]>::as_ref(&blinded), "{}", sample.what);
+            }
+            let text = std::str::from_utf8(&sample.text).ok()?;
+            let read = HsDesc::parse(text, &blinded).ok()?.check_signature().ok()?;
+            read.if_valid_at(&at).ok()
+        };
+        let (ours, theirs) = (sample.holds, theirs().is_some());
+        assert!(ours == theirs || ours_alone.contains(&sample.what), "{}: {ours}, Tor says {theirs}", sample.what);
+        assert!(theirs || !ours, "{}: we are never laxer", sample.what);
+    }
+}
+
+/// Of several directories' answers the one that says most about the service counts.
+#[test]
+fn what_directories_answer() {
+    use tor_dirclient::RequestError as E;
+    let kind = |error| descriptor::answered(&error).kind;
+    assert_eq!(kind(E::HttpStatus(404, "no".into())), FailureKind::DescriptorNotFound);
+    assert_eq!(kind(E::HttpStatus(503, "busy".into())), FailureKind::DirectoryUnreachable);
+    assert_eq!(kind(E::DirTimeout), FailureKind::DirectoryUnreachable);
+    assert_eq!(kind(E::ResponseTooLong(9)), FailureKind::DescriptorInvalid);
+    let order = [
+        FailureKind::Timeout,
+        FailureKind::DirectoryUnreachable,
+        FailureKind::DescriptorNotFound,
+        FailureKind::DescriptorInvalid,
+        FailureKind::ClientKeyNeeded,
+    ];
+    assert!(order.windows(2).all(|pair| descriptor::rank(pair[0]) < descriptor::rank(pair[1])));
+    assert_eq!(descriptor_layer(&DescriptorErrorDetail::Timeout), Some(FailureKind::DirectoryUnreachable));
+    let missing = DescriptorErrorDetail::Directory(E::HttpStatus(404, "no".into()));
+    assert_eq!(descriptor_layer(&missing), Some(FailureKind::DescriptorNotFound));
+    let locked = DescriptorErrorDetail::Descriptor(HsDescError::MissingDecryptionKey);
+    assert_eq!(descriptor_layer(&locked), Some(FailureKind::ClientKeyNeeded));
 }

@@ -13,3 +13,4 @@ mod images;
 mod inert;
 mod kind;
 mod limits;
+mod obstacles;
