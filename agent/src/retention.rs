@@ -184,14 +184,9 @@ pub fn take(
     Ok((paper, receipt.sequence))
 }
 
-/// The newest mandate of the case that lets this agent act; else the newest, whose refusal says why.
+/// The mandate of the case under which this agent acts.
 fn acting<'c>(store: &Store, case: &'c Case, agent: &AgentKey, now: Timestamp) -> Result<&'c Mandate, Problem> {
-    let may = |mandate: &&Mandate| vigie_config::authorize::agent(mandate, agent.public(), now).is_ok();
-    case.mandates
-        .iter()
-        .rev()
-        .find(may)
-        .or(case.mandates.last())
+    mandates::chosen(case.mandates.iter().rev().map(Ok), agent, now)?
         .ok_or_else(|| Problem::unsound(format!("a case of {} without a mandate: run vigie verify", store.origin())))
 }
 
@@ -226,10 +221,12 @@ pub fn erase(
         )));
     }
     let mut done = Erased::default();
+    let exhibits = case_exhibits(store)?;
     for mandate in &case.mandates {
-        let entry = match erasure_of(store, mandate)? {
+        let exhibits = exhibits.get(mandate.id()).map_or(&[][..], Vec::as_slice);
+        let entry = match erasure_of(store, mandate, exhibits)? {
             Some(entry) => entry,
-            None => log_erasure(store, case, mandate, early, agent, purpose, now)?,
+            None => log_erasure(store, case, mandate, exhibits, early, agent, purpose, now)?,
         };
         let erased = store.erase(entry, &mut tell)?;
         done.frames += erased.frames;
@@ -239,13 +236,18 @@ pub fn erase(
     Ok(done)
 }
 
+/// Number and entry of each exhibit, by its mandate's id.
+fn case_exhibits(store: &Store) -> Result<BTreeMap<String, Vec<(u64, u64)>>, Problem> {
+    let mut exhibits: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+    for (number, (entry, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
+        exhibits.entry(row.mandate).or_default().push((number, entry));
+    }
+    Ok(exhibits)
+}
+
 /// The entry that ordered the holes of a mandate, when there is one behind its last exhibit.
-fn erasure_of(store: &Store, mandate: &Mandate) -> Result<Option<u64>, Problem> {
-    let last = mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?
-        .into_iter()
-        .filter(|(_, row)| row.mandate == mandate.id())
-        .map(|(entry, _)| entry)
-        .next_back();
+fn erasure_of(store: &Store, mandate: &Mandate, exhibits: &[(u64, u64)]) -> Result<Option<u64>, Problem> {
+    let last = exhibits.last().map(|(_, entry)| *entry);
     let ordered = mandates::rows::<ErasureRow>(store, Kind::Erasure)?
         .into_iter()
         .filter(|(_, row)| row.form == ERASED && row.id == mandate.id())
@@ -258,16 +260,13 @@ fn log_erasure(
     store: &Store,
     case: &Case,
     mandate: &Mandate,
+    exhibits: &[(u64, u64)],
     early: bool,
     agent: &AgentKey,
     purpose: &str,
     now: Timestamp,
 ) -> Result<u64, Problem> {
-    let exhibits: Vec<u64> = (1..)
-        .zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?)
-        .filter(|(_, (_, row))| row.mandate == mandate.id())
-        .map(|(number, _)| number)
-        .collect();
+    let exhibits: Vec<u64> = exhibits.iter().map(|(number, _)| *number).collect();
     let actor = Actor::new(store, mandate, agent, now)?;
     let things = |things: &BTreeSet<Thing>| things.iter().map(Thing::to_string).collect::<Vec<_>>().join(" ");
     let own = [

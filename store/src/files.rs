@@ -129,6 +129,10 @@ impl Layout {
     pub fn witness(&self) -> PathBuf {
         self.dir.join("witness")
     }
+    /// Heads that were given up and the papers about them; made with the first.
+    pub fn given_up(&self) -> PathBuf {
+        self.dir.join("given-up")
+    }
     pub fn wrapped_key(&self) -> PathBuf {
         self.dir.join("key.age")
     }

@@ -55,10 +55,14 @@ pub enum Kind {
     Handover,
     /// The wall clock was set since the entry before; written by the store.
     ClockJump,
+    /// Two persons accepted that a restored store goes on behind a newer head; signed by the agent.
+    RestoreAccepted,
+    /// A key of the store or of a profile got a new passphrase; signed by the agent where one acts.
+    Passphrase,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 26] = [
+const NAMES: [(Kind, &str); 28] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -85,6 +89,8 @@ const NAMES: [(Kind, &str); 26] = [
     (Kind::Corroboration, "corroboration"),
     (Kind::Handover, "handover"),
     (Kind::ClockJump, "clock-jump"),
+    (Kind::RestoreAccepted, "restore-accepted"),
+    (Kind::Passphrase, "passphrase"),
 ];
 
 impl Kind {
@@ -105,7 +111,17 @@ impl Kind {
 
     /// Only the store itself writes this kind: it binds files of the store by their digests.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(self, Self::Init | Self::Witness | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump)
+        matches!(
+            self,
+            Self::Init
+                | Self::Witness
+                | Self::Rebuild
+                | Self::Recovery
+                | Self::Timestamp
+                | Self::ClockJump
+                | Self::RestoreAccepted
+                | Self::Passphrase
+        )
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.
@@ -123,6 +139,7 @@ impl Kind {
                 | Self::Hold
                 | Self::Corroboration
                 | Self::Handover
+                | Self::RestoreAccepted
         )
     }
 

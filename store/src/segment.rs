@@ -351,3 +351,58 @@ impl<'a> Walker<'a> {
         self.exhibits = frame.entry.exhibit.unwrap_or(self.exhibits);
     }
 }
+
+/// Goes from frame to frame by their headers alone: fast, and believed by nobody who has not read the
+/// frame.
+pub(crate) struct Headers<'a> {
+    layout: &'a Layout,
+    segment: Option<Segment>,
+    next: Place,
+    sequence: u64,
+}
+
+impl<'a> Headers<'a> {
+    /// From the first frame.
+    pub fn new(layout: &'a Layout) -> Self {
+        Self { layout, segment: None, next: Place { segment: 0, offset: 0 }, sequence: 0 }
+    }
+
+    /// Where the next frame lies, and whether it has an exhibit; `None` at the end of the last segment.
+    pub fn step(&mut self) -> Result<Option<(Place, bool)>, Fault> {
+        if self.segment.is_none() {
+            self.segment = Segment::open(self.layout, self.next.segment)?;
+        }
+        let segment = loop {
+            let Some(segment) = &self.segment else { return Ok(None) };
+            if self.next.offset == 0 {
+                if !segment.begins_with(self.layout, self.sequence)? {
+                    return Err(Fault::Broken("segment header"));
+                }
+                self.next.offset = SEGMENT_HEADER_BYTES;
+            }
+            if self.next.offset != segment.len {
+                break segment;
+            }
+            let Some(following) = Segment::open(self.layout, segment.index + 1)? else { return Ok(None) };
+            self.next = Place { segment: following.index, offset: 0 };
+            self.segment = Some(following);
+        };
+        let left = segment.len.saturating_sub(self.next.offset);
+        if left < HEADER_BYTES as u64 {
+            return Err(Fault::Short);
+        }
+        let mut bytes = [0; HEADER_BYTES];
+        segment.read(&mut bytes, self.next.offset)?;
+        let header = Header::parse(&bytes).ok_or(Fault::Broken("header"))?;
+        if header.frame_len() > left {
+            return Err(Fault::Short);
+        }
+        if header.sequence != self.sequence {
+            return Err(Fault::Broken("sequence number"));
+        }
+        let place = self.next;
+        self.next.offset += header.frame_len();
+        self.sequence += 1;
+        Ok(Some((place, header.exhibit_len > 0)))
+    }
+}

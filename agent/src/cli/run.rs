@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use vigie_store::Store;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, head_leaves, key, open_with, purpose, show, workstation};
+use super::{SignArgs, agent_key, clock, head_leaves, key, open_with, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::run::{Plan, ROUND, Report, Work};
@@ -23,9 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Args)]
 struct Common {
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
+    sign: SignArgs,
     /// Mandate (else: the only one).
     #[arg(long, value_name = "ID")]
     mandate: Option<String>,
@@ -35,9 +33,6 @@ struct Common {
     /// Read the profile's passphrase from this file descriptor.
     #[arg(long, value_name = "N")]
     profile_passphrase_fd: Option<RawFd>,
-    /// Why: stands in the log and in every exhibit.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
     /// The result as JSON.
     #[arg(long)]
     json: bool,
@@ -92,13 +87,13 @@ pub fn run(args: RunArgs) -> Result<u8, Problem> {
 }
 
 fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
-    let folder = &args.open.at.store;
-    let workstation = workstation(args.agent.config.as_deref(), folder)?;
+    args.sign.check()?;
+    let folder = &args.sign.open.at.store;
+    let workstation = workstation(args.sign.agent.config.as_deref(), folder)?;
     // Everything that may be asked for is asked before the first round, and once.
-    let key = key(&args.open)?;
+    let key = key(&args.sign.open)?;
     let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
-    let agent = Arc::new(agent_key(&args.agent, &workstation)?);
+    let agent = Arc::new(agent_key(&args.sign.agent, &workstation)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let stop = Stop::default();
     // From here on a signal ends the run in order; until here it ended the program, a prompt too.
@@ -114,7 +109,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             mandate: args.mandate.clone(),
             profile: args.profile.clone(),
             profile_passphrase: profile_passphrase.clone(),
-            purpose: args.purpose.clone(),
+            purpose: args.sign.purpose.clone(),
             clock: clock(),
             monitor: Arc::clone(&terminal),
         };

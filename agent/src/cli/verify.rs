@@ -62,6 +62,8 @@ struct Told<'a> {
     unwitnessed_since: Option<String>,
     stamps: Vec<Stamp>,
     sessions: Vec<Session>,
+    /// Entries of an earlier history that are missing, who accepted it and why.
+    given_up: Vec<String>,
     problems: Vec<String>,
     notes: &'a [String],
 }
@@ -164,6 +166,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         unwitnessed_since: report.unwitnessed_since.map(|since| since.to_string()),
         stamps: report.stamps.into_iter().map(told_stamp).collect(),
         sessions: report.sessions.into_iter().map(told_session).collect(),
+        given_up: report.given_up.iter().map(ToString::to_string).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };
