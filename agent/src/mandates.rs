@@ -62,12 +62,7 @@ pub fn acting(store: &Store, agent: &AgentKey, now: Timestamp) -> Result<Mandate
 }
 
 /// The one of that id, if one is named; else as [`acting`].
-pub fn named_or_acting(
-    store: &Store,
-    id: Option<&str>,
-    agent: &AgentKey,
-    now: Timestamp,
-) -> Result<Mandate, Problem> {
+pub fn named_or_acting(store: &Store, id: Option<&str>, agent: &AgentKey, now: Timestamp) -> Result<Mandate, Problem> {
     id.map_or_else(|| acting(store, agent, now), |id| read(store, id))
 }
 

@@ -139,6 +139,10 @@ impl Disk for Untouched {
         if from.starts_with(&self.segments) { Ok(()) } else { RealDisk.rename(from, to) }
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if path.starts_with(&self.segments) { Ok(()) } else { RealDisk.remove(path) }
+    }
+
     fn truncate(&self, _: &File, _: u64) -> io::Result<()> {
         Ok(())
     }

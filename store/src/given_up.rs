@@ -141,7 +141,8 @@ pub(crate) fn keep(
         disk.sync_folder(&layout.dir).trying(|| format!("creating {}", folder.display()))?;
     }
     let signatures = (1..).zip(incoming.signatures).map(|(n, bytes)| (format!("{SIGNATURE}{n}"), &bytes[..], "sig"));
-    let files = [(HEAD.to_owned(), incoming.head.as_bytes(), "checkpoint"), (PAPER.to_owned(), incoming.document, "toml")];
+    let files =
+        [(HEAD.to_owned(), incoming.head.as_bytes(), "checkpoint"), (PAPER.to_owned(), incoming.document, "toml")];
     let mut digests = Vec::new();
     for (name, bytes, ending) in files.into_iter().chain(signatures) {
         let digest: [u8; 32] = Sha256::digest(bytes).into();

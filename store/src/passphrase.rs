@@ -59,14 +59,14 @@ impl Store {
 /// Puts a whole new file in the place of one: a stop leaves the old or the new.
 pub(crate) fn replace(path: &Path, bytes: &[u8], folder: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
     let part = prepare(path, bytes, disk)?;
-    disk.rename(&part, path)
-        .and_then(|()| disk.sync_folder(folder))
-        .trying(|| format!("replacing {}", path.display()))
+    disk.rename(&part, path).and_then(|()| disk.sync_folder(folder)).trying(|| format!("replacing {}", path.display()))
 }
 
 fn prepare(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<PathBuf, StoreError> {
     let part = path.with_extension("part");
-    let _ = std::fs::remove_file(&part);
+    if part.exists() {
+        let _ = disk.remove(&part);
+    }
     write_new(&part, bytes, disk)?;
     Ok(part)
 }

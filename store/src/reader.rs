@@ -93,7 +93,8 @@ impl Reader {
         let signers = self.allowed_signers()?;
         let judged = self.index()?.given_up.judge(&self.layout, &self.verifier, &signers);
         let one = |(entry, judged): (u64, Result<(GivenUp, _), String>)| {
-            let broken = |why| StoreError::damaged(format!("entry {entry}: the loss that it accepts does not count: {why}"));
+            let broken =
+                |why| StoreError::damaged(format!("entry {entry}: the loss that it accepts does not count: {why}"));
             judged.map(|(given_up, _)| given_up).map_err(broken)
         };
         judged.into_iter().map(one).collect()

@@ -47,7 +47,9 @@ pub(crate) fn recover(
     disk: &Arc<dyn Disk>,
     events: &dyn StoreEvents,
 ) -> Result<Recovered, StoreError> {
-    let _ = std::fs::remove_file(layout.checkpoint_part());
+    if layout.checkpoint_part().exists() {
+        let _ = disk.remove(&layout.checkpoint_part());
+    }
     let (mut recovered, mut walker) = match from_catalogue(layout, key, local, head, disk, events) {
         // What an unsealed node of the log says may be wrong where the evidence is right: only a
         // reading of the segments from the first frame on can say which.

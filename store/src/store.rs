@@ -236,14 +236,14 @@ impl Store {
             ));
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(store.layout.catalogue_damaged());
+            let _ = store.disk.remove(&store.layout.catalogue_damaged());
         }
         let restored = store.layout.dir.join(RESTORED);
         if restored.exists() {
             events.event("this store was made of a backup; its log says so from here on");
             let row = serde_json::json!({"format": "vigie.recovery/1", "restored": true, "size": head.size});
             store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(restored);
+            let _ = store.disk.remove(&restored);
         }
         // The marker alone stands for a recovery that was itself stopped before it was logged.
         if adopted > 0 || torn_bytes > 0 || store.layout.recovery_pending().exists() {
@@ -252,7 +252,7 @@ impl Store {
             ));
             let row = serde_json::json!({"format": "vigie.recovery/1", "adopted": adopted, "torn_bytes": torn_bytes});
             store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(store.layout.recovery_pending());
+            let _ = store.disk.remove(&store.layout.recovery_pending());
         }
         Ok(store)
     }

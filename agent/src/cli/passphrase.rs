@@ -73,7 +73,11 @@ impl ByArgs {
                 let act = actor.sign(store, Kind::Passphrase, now, &self.purpose, &own)?;
                 row.act = Some(act.clone());
                 let private = json!({"of": of, "profile": row.profile});
-                return actor.draft(&act, ActEntry { kind: Kind::Passphrase, row: &row, private, state: Vec::new() }, now);
+                return actor.draft(
+                    &act,
+                    ActEntry { kind: Kind::Passphrase, row: &row, private, state: Vec::new() },
+                    now,
+                );
             }
         }
         Ok(Draft {

@@ -63,10 +63,10 @@ fn faults_name_their_line() {
         ("vigie-restore/1", "vigie-restore/2", 1),
         ("\"R-1\"", "\"R 1\"", 2),
         ("2026-11-24T09:00:00Z", "2026-11-24", 4),
-        ("burnt", "\\nburnt", 5),
-        ("size = 57", "size = 41", 13),
+        ("burnt", "\tburnt", 5),
+        ("size = 57", "size = 41", 14),
         ("size = 57", "size = -1", 9),
-        ("size = 41", "size = 0", 13),
+        ("size = 41", "size = 0", 14),
         ("abab", "ABab", 10),
         ("reason", "cause", 5),
     ] {

@@ -81,9 +81,9 @@ impl Store {
         if let Some((_, entry)) = struck.iter().find(|(key, _)| key.name() == name) {
             return Err(not_taken(format!("{name} was struck off already, by entry {entry}")));
         }
-        keys.into_iter()
-            .find(|key| key.name() == name)
-            .ok_or_else(|| not_taken(format!("this store trusts no witness {name}: see vigie status for those that it does")))
+        keys.into_iter().find(|key| key.name() == name).ok_or_else(|| {
+            not_taken(format!("this store trusts no witness {name}: see vigie status for those that it does"))
+        })
     }
 
     /// Trusts a witness no more: what is taken in behind this entry does not count with its

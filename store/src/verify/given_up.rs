@@ -14,14 +14,16 @@ impl Check<'_> {
             let (given_up, paper) = match judged {
                 Ok(judged) => judged,
                 Err(why) => {
-                    self.report.problem(Some(entry), format!("the loss of entries that it accepts does not count: {why}"));
+                    self.report
+                        .problem(Some(entry), format!("the loss of entries that it accepts does not count: {why}"));
                     continue;
                 }
             };
             let root_at = |size: u64| self.heads.held.get(&size).copied();
             if root_at(paper.goes_on_from.size) != Some(paper.goes_on_from.root) {
                 let size = paper.goes_on_from.size;
-                self.report.problem(Some(entry), format!("its paper names other {size} entries than those of this log"));
+                self.report
+                    .problem(Some(entry), format!("its paper names other {size} entries than those of this log"));
             } else if root_at(given_up.size) == Some(given_up.root) {
                 self.report.problem(Some(entry), "it gives up a head that the log holds");
             } else {

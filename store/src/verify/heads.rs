@@ -122,7 +122,9 @@ impl Check<'_> {
     pub(super) fn witnessed(&mut self) {
         let signed = self.report.signed_size;
         let larger: Vec<_> = self.heads.roots.range(signed + 1..).map(|(size, heads)| (*size, heads.clone())).collect();
-        for (size, whence) in larger.iter().flat_map(|(size, heads)| heads.iter().map(move |(_, whence)| (*size, whence))) {
+        for (size, whence) in
+            larger.iter().flat_map(|(size, heads)| heads.iter().map(move |(_, whence)| (*size, whence)))
+        {
             let what = format!(
                 "the signed head covers {signed} entries, fewer than were signed before ({whence}): entries were taken away, or an older copy of the store was put back (rollback)"
             );

@@ -9,6 +9,7 @@ mod keys;
 mod kit;
 mod old_stores;
 mod proof;
+mod restored;
 mod round_trip;
 mod timestamps;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]
