@@ -344,8 +344,11 @@ pub struct PassphraseRow {
     /// Pseudonym.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// Purpose given, or empty.
+    /// Purpose given.
     pub purpose: String,
+    /// Code of the agent who acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Who acted, where an agent's key was at hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<SignedAct>,

@@ -39,6 +39,8 @@ mod network;
 mod opened;
 #[path = "e2e/plugin.rs"]
 mod plugin;
+#[path = "e2e/restored.rs"]
+mod restored;
 #[path = "e2e/retention.rs"]
 mod retention;
 #[path = "e2e/running.rs"]
@@ -56,6 +58,8 @@ mod time;
 mod tsa;
 #[path = "e2e/witness.rs"]
 mod witness;
+#[path = "e2e/witness_acts.rs"]
+mod witness_acts;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -78,6 +82,7 @@ fn cases() -> Vec<Case> {
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        restored::cases(),
         retention::cases(),
         clock::cases(),
         time::cases(),
@@ -87,6 +92,7 @@ fn cases() -> Vec<Case> {
         faults_disk::cases(),
         stop::cases(),
         witness::cases(),
+        witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),
     ]

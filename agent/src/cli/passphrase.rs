@@ -8,7 +8,7 @@ use vigie_config::authorize;
 use vigie_store::{Draft, Kind, Store};
 
 use super::{AgentArgs, OpenArgs, StoreArgs, agent_key, clock, open_with, purpose, show, unlock, workstation};
-use crate::act::{ActEntry, Actor};
+use crate::act::{self, ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
 use crate::rows::PassphraseRow;
@@ -57,6 +57,7 @@ impl ByArgs {
             case: profile.map(|(case, _)| case.to_owned()),
             profile: profile.map(|(_, name)| name.to_owned()),
             purpose: self.purpose.clone(),
+            agent: None,
             act: None,
         };
         let workstation = workstation(self.agent.config.as_deref(), store.folder())?;
@@ -71,6 +72,7 @@ impl ByArgs {
                 let mut own = vec![("of", of.to_owned())];
                 own.extend(profile.map(|(_, name)| ("profile", name.to_owned())));
                 let act = actor.sign(store, Kind::Passphrase, now, &self.purpose, &own)?;
+                row.agent = act::line(&act.statement, "agent").map(str::to_owned);
                 row.act = Some(act.clone());
                 let private = json!({"of": of, "profile": row.profile});
                 return actor.draft(

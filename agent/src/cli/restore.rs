@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use vigie_config::Sha256Digest;
-use vigie_config::restoration::{Acceptance, Head, draft};
+use vigie_config::restoration::{Acceptance, Head, SignedAcceptance, draft};
 use vigie_store::checkpoint::{Checkpoint, Verifier};
 use vigie_store::{Kind, Reader};
 
@@ -181,9 +181,9 @@ fn accept(args: AcceptArgs) -> Result<u8, Problem> {
         args.signature.iter().map(|file| read_text(file, "signature")).collect::<Result<Vec<_>, Problem>>()?;
     let folder = &args.sign.open.at.store;
     let reader = Reader::open(folder)?;
-    let (head_text, newer) = head(&reader, folder, args.head.as_deref())?;
-    // Said before, and stopped before the head outside was replaced: that is all that is left to do.
-    let known = reader.given_up()?.into_iter().find(|known| (known.size, known.root) == (newer.size, newer.root));
+    // Said before, and perhaps stopped before the head outside was replaced: that is all that is left to do.
+    let named = SignedAcceptance::heads(document.as_bytes()).map(|(given_up, _)| (given_up.size, given_up.root));
+    let known = reader.given_up()?.into_iter().find(|known| Some((known.size, known.root)) == named);
     if let Some(known) = known {
         if let Some(outside) = outside(folder)? {
             reader.finish_restore(&outside, &known)?;
@@ -191,6 +191,7 @@ fn accept(args: AcceptArgs) -> Result<u8, Problem> {
         show::line(format!("was accepted already: {known}"))?;
         return Ok(exit::OK);
     }
+    let (head_text, newer) = head(&reader, folder, args.head.as_deref())?;
     let now = clock().stamp().wall;
     let bytes: Vec<Vec<u8>> = signatures.iter().map(|text| text.clone().into_bytes()).collect();
     let refused = |error: vigie_store::StoreError| match error {
