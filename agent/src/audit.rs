@@ -99,3 +99,34 @@ fn restore(given_up: &[GivenUp], entry: u64, act: &SignedAct) -> bool {
         line("given-up") == Some(&head) && line("paper") == Some(&paper)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_about_a_restored_store_names_the_paper_and_the_head_that_it_binds() {
+        let given_up = GivenUp {
+            entry: 7,
+            size: 57,
+            root: [0xAB; 32],
+            goes_on_from: 5,
+            paper: "R-1".into(),
+            paper_sha256: [0xCD; 32],
+            reason: "the disk burnt".into(),
+            signed_by: vec!["a".into(), "b".into()],
+            issued: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let (root, paper) = ("ab".repeat(32), "cd".repeat(32));
+        let right = format!("vigie restore-accepted\ngiven-up 57 {root}\npaper R-1 sha256:{paper}\n");
+        let holds = |entry, statement: &str| {
+            let act = SignedAct { statement: statement.to_owned(), signature: String::new() };
+            restore(std::slice::from_ref(&given_up), entry, &act)
+        };
+        assert!(holds(7, &right));
+        assert!(!holds(8, &right), "of another entry");
+        for (from, to) in [("57", "56"), ("abab", "acab"), ("R-1", "R-2"), ("cdcd", "cecd"), ("paper ", "papers ")] {
+            assert!(!holds(7, &right.replacen(from, to, 1)), "{to}");
+        }
+    }
+}

@@ -27,8 +27,8 @@ pub struct Case {
     pub mandates: Vec<Mandate>,
     /// Last day on which all of its evidence must be there.
     pub keep_until: Date,
-    /// Exhibits recorded.
-    pub exhibits: u64,
+    /// Number and entry of each exhibit, oldest first, by the id of its mandate.
+    pub exhibits: BTreeMap<String, Vec<(u64, u64)>>,
     /// Holds and what is gone.
     pub papers: CasePapers,
     /// What can still open or hold its evidence.
@@ -38,6 +38,15 @@ pub struct Case {
 }
 
 impl Case {
+    /// Exhibits recorded.
+    pub fn exhibit_count(&self) -> usize {
+        self.exhibits.values().map(Vec::len).sum()
+    }
+
+    fn exhibits_of(&self, mandate: &Mandate) -> &[(u64, u64)] {
+        self.exhibits.get(mandate.id()).map_or(&[], Vec::as_slice)
+    }
+
     /// `held`, `kept`, `due`, `erased here` or `erased`: the last only when nothing is left anywhere.
     pub fn state(&self, today: Date) -> &'static str {
         let here = self.mandates.iter().all(|mandate| self.erased.contains(&mandate.digest().0));
@@ -63,7 +72,7 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         let case = cases.entry(mandate.case().to_owned()).or_insert_with(|| Case {
             mandates: Vec::new(),
             keep_until: mandate.keep_until(),
-            exhibits: 0,
+            exhibits: BTreeMap::new(),
             papers: CasePapers::default(),
             outstanding: BTreeSet::new(),
             erased: BTreeSet::new(),
@@ -75,9 +84,9 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         case.mandates.push(mandate);
     }
     let mut of_exhibit: BTreeMap<u64, String> = BTreeMap::new();
-    for (number, (_, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
+    for (number, (entry, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
         if let Some(case) = cases.get_mut(&row.case) {
-            case.exhibits += 1;
+            case.exhibits.entry(row.mandate).or_default().push((number, entry));
         }
         of_exhibit.insert(number, row.case);
     }
@@ -221,12 +230,10 @@ pub fn erase(
         )));
     }
     let mut done = Erased::default();
-    let exhibits = case_exhibits(store)?;
     for mandate in &case.mandates {
-        let exhibits = exhibits.get(mandate.id()).map_or(&[][..], Vec::as_slice);
-        let entry = match erasure_of(store, mandate, exhibits)? {
+        let entry = match erasure_of(store, case, mandate)? {
             Some(entry) => entry,
-            None => log_erasure(store, case, mandate, exhibits, early, agent, purpose, now)?,
+            None => log_erasure(store, case, mandate, early, agent, purpose, now)?,
         };
         let erased = store.erase(entry, &mut tell)?;
         done.frames += erased.frames;
@@ -236,18 +243,9 @@ pub fn erase(
     Ok(done)
 }
 
-/// Number and entry of each exhibit, by its mandate's id.
-fn case_exhibits(store: &Store) -> Result<BTreeMap<String, Vec<(u64, u64)>>, Problem> {
-    let mut exhibits: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
-    for (number, (entry, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
-        exhibits.entry(row.mandate).or_default().push((number, entry));
-    }
-    Ok(exhibits)
-}
-
 /// The entry that ordered the holes of a mandate, when there is one behind its last exhibit.
-fn erasure_of(store: &Store, mandate: &Mandate, exhibits: &[(u64, u64)]) -> Result<Option<u64>, Problem> {
-    let last = exhibits.last().map(|(_, entry)| *entry);
+fn erasure_of(store: &Store, case: &Case, mandate: &Mandate) -> Result<Option<u64>, Problem> {
+    let last = case.exhibits_of(mandate).last().map(|(_, entry)| *entry);
     let ordered = mandates::rows::<ErasureRow>(store, Kind::Erasure)?
         .into_iter()
         .filter(|(_, row)| row.form == ERASED && row.id == mandate.id())
@@ -260,13 +258,12 @@ fn log_erasure(
     store: &Store,
     case: &Case,
     mandate: &Mandate,
-    exhibits: &[(u64, u64)],
     early: bool,
     agent: &AgentKey,
     purpose: &str,
     now: Timestamp,
 ) -> Result<u64, Problem> {
-    let exhibits: Vec<u64> = exhibits.iter().map(|(number, _)| *number).collect();
+    let exhibits: Vec<u64> = case.exhibits_of(mandate).iter().map(|(number, _)| *number).collect();
     let actor = Actor::new(store, mandate, agent, now)?;
     let things = |things: &BTreeSet<Thing>| things.iter().map(Thing::to_string).collect::<Vec<_>>().join(" ");
     let own = [

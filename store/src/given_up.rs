@@ -130,11 +130,7 @@ fn names(paper: &Acceptance, head: &Checkpoint, log: &Verifier) -> Result<(), St
 /// Puts the files into `given-up/`, under the names that their content gives them; gives the digests
 /// that the entry binds. *A stop before the entry leaves files that no entry names, which count for
 /// nothing.*
-pub(crate) fn keep(
-    layout: &Layout,
-    incoming: &Incoming<'_>,
-    disk: &dyn Disk,
-) -> Result<Vec<(String, [u8; 32])>, StoreError> {
+pub(crate) fn keep(layout: &Layout, incoming: &Incoming<'_>, disk: &dyn Disk) -> Result<Digests, StoreError> {
     let folder = layout.given_up();
     if !folder.is_dir() {
         new_folder(&folder)?;
@@ -152,9 +148,14 @@ pub(crate) fn keep(
     Ok(digests)
 }
 
+/// Digests of public files, by their names.
+type Digests = Vec<(String, [u8; 32])>;
+/// What an entry comes to: what it gives up and by which paper, or why it does not count.
+pub(crate) type Judged = Result<(GivenUp, Acceptance), String>;
+
 /// What the entries say, in their order.
 #[derive(Default)]
-pub(crate) struct Said(Vec<(u64, Vec<(String, [u8; 32])>)>);
+pub(crate) struct Said(Vec<(u64, Digests)>);
 
 impl Said {
     /// Takes note of an entry.
@@ -166,23 +167,12 @@ impl Said {
 
     /// Judges each: the files that it binds are there, the paper counts, and it names that head. What
     /// does not count comes as the entry and why.
-    pub fn judge(
-        &self,
-        layout: &Layout,
-        log: &Verifier,
-        signers: &[u8],
-    ) -> Vec<(u64, Result<(GivenUp, Acceptance), String>)> {
+    pub fn judge(&self, layout: &Layout, log: &Verifier, signers: &[u8]) -> Vec<(u64, Judged)> {
         self.0.iter().map(|(entry, digests)| (*entry, one(layout, log, signers, *entry, digests))).collect()
     }
 }
 
-fn one(
-    layout: &Layout,
-    log: &Verifier,
-    signers: &[u8],
-    entry: u64,
-    digests: &[(String, [u8; 32])],
-) -> Result<(GivenUp, Acceptance), String> {
+fn one(layout: &Layout, log: &Verifier, signers: &[u8], entry: u64, digests: &[(String, [u8; 32])]) -> Judged {
     let file = |digest: &[u8; 32], ending: &str| -> Result<Vec<u8>, String> {
         let name = format!("{}.{ending}", HEXLOWER.encode(digest));
         let bytes = read_small(&layout.given_up().join(&name)).map_err(|_| format!("given-up/{name} is not there"))?;

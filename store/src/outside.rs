@@ -96,7 +96,7 @@ impl Outside {
     ) -> Result<PathBuf, StoreError> {
         let file = self.place(layout);
         let kept = self.signed(layout, log)?;
-        if !kept.is_some_and(|(_, kept)| (kept.size, kept.root) == given_up) {
+        if kept.is_none_or(|(_, kept)| (kept.size, kept.root) != given_up) {
             return self.write(layout, log, text, head);
         }
         let id = HEXLOWER.encode(&layout.facts.id);

@@ -94,9 +94,9 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
         .into_iter()
         .map(|(id, case)| Listed {
             state: case.state(today),
+            exhibits: case.exhibit_count() as u64,
             case: id,
             mandates: case.mandates.iter().map(|mandate| mandate.id().to_owned()).collect(),
-            exhibits: case.exhibits,
             keep_until: case.keep_until.to_string(),
             days_left: today.until(case.keep_until).map_or(0, |span| span.get_days()),
             holds: case.papers.holds.into_iter().collect(),
