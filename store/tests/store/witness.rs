@@ -431,6 +431,13 @@ fn a_witness_that_is_struck_off_counts_for_what_it_said_before() {
     let heads = vec![KnownHead { whence: "drawer".into(), text: later }];
     let report = verify(&kit.dir(), VerifyOptions { heads: heads.clone(), ..VerifyOptions::default() });
     assert_eq!(told_size(&report).map(|(size, _)| size), Some(4));
+    // A stop between file and entry left this one: it is told, is no damage, and does not count.
+    let name = data_encoding::HEXLOWER.encode(&Sha256::digest(&waiting));
+    std::fs::write(kit.dir().join("witness").join(format!("{name}.checkpoint")), &waiting).expect("writes");
+    let report = kit.verify_with(false, false);
+    assert!(report.problems.is_empty(), "{}", told(&report));
+    assert!(report.notes.iter().any(|note| note.contains("no entry names")), "{:?}", report.notes);
+    assert_eq!(told_size(&report).map(|(size, _)| size), Some(4));
     let own = VerifyOptions { heads, witnesses: vec![old.key.clone()], ..VerifyOptions::default() };
     assert!(told_size(&verify(&kit.dir(), own)).is_some_and(|(size, _)| size > 4));
     // Another witness takes its place, and vouches alone.
@@ -440,15 +447,27 @@ fn a_witness_that_is_struck_off_counts_for_what_it_said_before() {
     let report = kit.verify_with(false, false);
     assert!(report.problems.is_empty(), "{}", told(&report));
     assert!(told_size(&report).is_some_and(|(size, names)| size == 8 && names == "other.example"));
-    // A stop between file and entry left this one: it is told, and is no damage.
-    let name = data_encoding::HEXLOWER.encode(&Sha256::digest(&waiting));
-    std::fs::write(kit.dir().join("witness").join(format!("{name}.checkpoint")), &waiting).expect("writes");
-    let report = kit.verify_with(false, false);
-    assert!(report.problems.is_empty(), "{}", told(&report));
-    assert!(report.notes.iter().any(|note| note.contains("no entry names")), "{:?}", report.notes);
 }
 
 /// Who holds the store's key writes what the commands refuse: it is seen.
+#[test]
+fn a_word_that_is_taken_in_from_a_struck_off_witness_is_seen_and_does_not_count() {
+    let (kit, old) = (Kit::new(), witness(1, "witness.example"));
+    let store = kit.open();
+    trust(&store, &old);
+    grow(&store, 1);
+    let checked = store.check_cosigned(&old.cosigned(&kit.dir(), 1_790_000_100)).expect("holds");
+    store.distrust_witness(&old.key, act()).expect("is struck off");
+    let entry = store.take_cosigned(&checked, act()).expect("the store itself writes it").sequence;
+    drop(store);
+    let report = kit.verify_with(false, false);
+    let told = report.problems.iter().find(|problem| problem.entry == Some(entry));
+    assert!(told.is_some_and(|problem| problem.what.contains("no trusted witness")), "{:?}", report.problems);
+    assert!(report.witnessed.is_none());
+    assert!(Reader::open(&kit.dir()).expect("opens").witnessed().is_err());
+}
+
+/// The same of names and of keys.
 #[test]
 fn a_name_that_is_trusted_again_or_struck_off_untrusted_is_seen() {
     let (kit, old, again) = (Kit::new(), witness(1, "witness.example"), witness(7, "witness.example"));
