@@ -2,11 +2,11 @@
 //! do.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use age::secrecy::SecretString;
 use sha2::{Digest, Sha256};
-use vigie_store::{Forecast, Kind, Reader, Settings, StoreError, forecast, unlock_key};
+use vigie_store::{Forecast, Kind, Reader, Settings, Store, StoreError, StoreEvents, forecast, unlock_key};
 
 use crate::kit::{Kit, copy_tree, draft, passphrase, warc};
 use crate::proof::faults::FaultDisk;
@@ -155,6 +155,37 @@ fn wiped_keys_are_gone_and_the_evidence_is_not() {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.opened, 1);
     assert_eq!(vigie_store::wipe_keys(&kit.dir()).expect("nothing is left to do"), 0);
+}
+
+/// Hears how far a rebuild is.
+#[derive(Default)]
+struct Rebuilding(Mutex<Vec<(u64, u64)>>);
+
+impl StoreEvents for Rebuilding {
+    fn event(&self, _: &str) {}
+
+    fn rebuilding(&self, done: u64, total: u64) {
+        self.0.lock().expect("not poisoned").push((done, total));
+    }
+}
+
+#[test]
+fn a_rebuild_tells_how_far_it_is_and_nothing_else_does() {
+    let kit = Kit::new();
+    let store = kit.open();
+    for _ in 0..2500 {
+        store.submit(draft(Kind::Heartbeat), Box::new(|result| drop(result.expect("appends"))));
+    }
+    drop(store);
+    let told = |dir: &std::path::Path| {
+        let heard = Rebuilding::default();
+        drop(Store::open(dir, kit.key.clone(), kit.clock.clone(), &heard).expect("opens"));
+        heard.0.into_inner().expect("not poisoned")
+    };
+    assert_eq!(told(&kit.dir()), []);
+    Store::mark_for_rebuild(&kit.dir()).expect("marks");
+    assert_eq!(told(&kit.dir()), [(1000, 2501), (2000, 2501)]);
+    assert_eq!(told(&kit.dir()), []);
 }
 
 /// For each state of a store: what is foretold is what an opening of it then does.
