@@ -21,7 +21,7 @@ use crate::kind::Kind;
 use crate::local::LocalCipher;
 use crate::log::{self, Hash};
 use crate::outside::Outside;
-use crate::segment::{Fault, Frame, Headers, Segment, Walker};
+use crate::segment::{self, Fault, Frame, Headers, Segment, Walker};
 use crate::witness::{self, Bound, Kept};
 
 pub use export::Witnessed;
@@ -274,29 +274,71 @@ impl Reader {
         Ok((segment, frame))
     }
 
+    /// Headers of all segments, in their order, read on all cores.
+    fn headers(&self, segments: &[u64]) -> Vec<(u64, Result<Headers, Fault>)> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(segments.len());
+        let read = |index: &u64| (*index, Headers::read(&self.layout, *index));
+        if workers < 2 {
+            return segments.iter().map(read).collect();
+        }
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(index) = segments.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                done.push(read(index));
+            }
+            done
+        };
+        let mut all = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            // A thread that panicked leaves out what it read: told as missing.
+            all.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()));
+            all
+        });
+        all.sort_by_key(|(index, _)| *index);
+        all
+    }
+
     fn places(&self) -> Result<&Places, StoreError> {
         if let Some(places) = self.places.get() {
             return Ok(places);
         }
-        let size = usize::try_from(self.head.size).unwrap_or(usize::MAX);
+        let (signed, segments) = (self.head.size, segment::list(&self.layout)?);
         let mut places = Places::default();
-        let mut headers = Headers::new(&self.layout);
-        while places.frames.len() < size {
-            let sequence = places.frames.len() as u64;
-            match headers.step() {
-                Ok(Some((place, exhibit))) => {
-                    if exhibit {
-                        places.exhibits.push(sequence);
-                    }
-                    places.frames.push(place);
+        for ((index, headers), at) in self.headers(&segments).into_iter().zip(0..) {
+            let found = places.frames.len() as u64;
+            let said = |fault| match fault {
+                Fault::Io(error) => error,
+                Fault::Short => StoreError::Missing { signed, found },
+                Fault::Broken(what) => StoreError::damaged(format!("entry {found} or one behind it: {what}")),
+            };
+            if found >= signed {
+                break;
+            }
+            let headers = headers.map_err(said)?;
+            if index != at || headers.first != found {
+                return Err(said(Fault::Broken("segment header")));
+            }
+            for (offset, exhibit) in headers.frames {
+                if exhibit {
+                    places.exhibits.push(places.frames.len() as u64);
                 }
-                Ok(None) | Err(Fault::Short) => {
-                    return Err(StoreError::Missing { signed: self.head.size, found: sequence });
-                }
-                Err(Fault::Io(error)) => return Err(error),
-                Err(Fault::Broken(what)) => return Err(StoreError::damaged(format!("entry {sequence}: {what}"))),
+                places.frames.push(Place { segment: index, offset });
+            }
+            let fault = headers.fault.filter(|_| (places.frames.len() as u64) < signed);
+            if let Some(fault) = fault {
+                return Err(said(fault));
             }
         }
+        // What lies beyond the signed head is not there yet.
+        let size = usize::try_from(signed).unwrap_or(usize::MAX);
+        if places.frames.len() < size {
+            return Err(StoreError::Missing { signed, found: places.frames.len() as u64 });
+        }
+        places.frames.truncate(size);
+        let exhibits = places.exhibits.partition_point(|sequence| *sequence < signed);
+        places.exhibits.truncate(exhibits);
         Ok(self.places.get_or_init(|| places))
     }
 

@@ -352,57 +352,58 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// Goes from frame to frame by their headers alone: fast, and believed by nobody who has not read the
-/// frame.
-pub(crate) struct Headers<'a> {
-    layout: &'a Layout,
-    segment: Option<Segment>,
-    next: Place,
-    sequence: u64,
+/// A segment's frames by their headers alone: fast, and believed by nobody who has not read the frame.
+pub(crate) struct Headers {
+    /// Sequence number of its first frame, as its own header says.
+    pub first: u64,
+    /// Where each frame begins, and whether it has an exhibit.
+    pub frames: Vec<(u64, bool)>,
+    /// Why there are no more, unless the segment ends there.
+    pub fault: Option<Fault>,
 }
 
-impl<'a> Headers<'a> {
-    /// From the first frame.
-    pub fn new(layout: &'a Layout) -> Self {
-        Self { layout, segment: None, next: Place { segment: 0, offset: 0 }, sequence: 0 }
+impl Headers {
+    /// Reads those of one segment.
+    ///
+    /// # Errors
+    /// The segment is not there, or its own header is not that of a segment of this store.
+    pub fn read(layout: &Layout, index: u64) -> Result<Self, Fault> {
+        let segment = Segment::open(layout, index)?.ok_or(Fault::Short)?;
+        if segment.len < SEGMENT_HEADER_BYTES {
+            return Err(Fault::Short);
+        }
+        let mut own = [0; SEGMENT_HEADER_BYTES as usize];
+        segment.read(&mut own, 0)?;
+        let mut first = [0; 8];
+        first.copy_from_slice(&own[32..40]);
+        let first = u64::from_be_bytes(first);
+        if own != header(layout, index, first) {
+            return Err(Fault::Broken("segment header"));
+        }
+        let mut headers = Self { first, frames: Vec::new(), fault: None };
+        headers.fault = headers.frames(&segment).err();
+        Ok(headers)
     }
 
-    /// Where the next frame lies, and whether it has an exhibit; `None` at the end of the last segment.
-    pub fn step(&mut self) -> Result<Option<(Place, bool)>, Fault> {
-        if self.segment.is_none() {
-            self.segment = Segment::open(self.layout, self.next.segment)?;
-        }
-        let segment = loop {
-            let Some(segment) = &self.segment else { return Ok(None) };
-            if self.next.offset == 0 {
-                if !segment.begins_with(self.layout, self.sequence)? {
-                    return Err(Fault::Broken("segment header"));
-                }
-                self.next.offset = SEGMENT_HEADER_BYTES;
+    fn frames(&mut self, segment: &Segment) -> Result<(), Fault> {
+        let mut offset = SEGMENT_HEADER_BYTES;
+        while offset < segment.len {
+            let left = segment.len - offset;
+            if left < HEADER_BYTES as u64 {
+                return Err(Fault::Short);
             }
-            if self.next.offset != segment.len {
-                break segment;
+            let mut bytes = [0; HEADER_BYTES];
+            segment.read(&mut bytes, offset)?;
+            let header = Header::parse(&bytes).ok_or(Fault::Broken("header"))?;
+            if header.frame_len() > left {
+                return Err(Fault::Short);
             }
-            let Some(following) = Segment::open(self.layout, segment.index + 1)? else { return Ok(None) };
-            self.next = Place { segment: following.index, offset: 0 };
-            self.segment = Some(following);
-        };
-        let left = segment.len.saturating_sub(self.next.offset);
-        if left < HEADER_BYTES as u64 {
-            return Err(Fault::Short);
+            if header.sequence != self.first + self.frames.len() as u64 {
+                return Err(Fault::Broken("sequence number"));
+            }
+            self.frames.push((offset, header.exhibit_len > 0));
+            offset += header.frame_len();
         }
-        let mut bytes = [0; HEADER_BYTES];
-        segment.read(&mut bytes, self.next.offset)?;
-        let header = Header::parse(&bytes).ok_or(Fault::Broken("header"))?;
-        if header.frame_len() > left {
-            return Err(Fault::Short);
-        }
-        if header.sequence != self.sequence {
-            return Err(Fault::Broken("sequence number"));
-        }
-        let place = self.next;
-        self.next.offset += header.frame_len();
-        self.sequence += 1;
-        Ok(Some((place, header.exhibit_len > 0)))
+        Ok(())
     }
 }

@@ -167,6 +167,8 @@ fn json(world: &World) -> CaseResult {
             "unwitnessed_since",
             "witnessed",
             "witnesses",
+            "distrusted",
+            "given_up",
             "kept_outside",
             "stamped",
             "unstamped",
@@ -197,6 +199,7 @@ fn json(world: &World) -> CaseResult {
             "witnessed",
             "unwitnessed",
             "unwitnessed_since",
+            "given_up",
         ],
     )?;
     // Lists that are empty are lists.
