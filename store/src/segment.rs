@@ -17,6 +17,10 @@ pub(crate) const SEGMENT_HEADER_BYTES: u64 = 44;
 const MAGIC: [u8; 8] = *b"vigieSG1";
 /// Read at once when a frame is looked at: header and entry are mostly in it.
 const LOOK_BYTES: usize = 2048;
+/// Read at once where frames are small, and how small that is.
+const WINDOW_BYTES: usize = 64 * 1024;
+/// See [`WINDOW_BYTES`].
+const SMALL_FRAME_BYTES: u64 = 16 * 1024;
 /// Piece in which parts are streamed.
 pub(crate) const PIECE_BYTES: usize = 256 * 1024;
 
@@ -387,13 +391,23 @@ impl Headers {
 
     fn frames(&mut self, segment: &Segment) -> Result<(), Fault> {
         let mut offset = SEGMENT_HEADER_BYTES;
+        // Bytes of the segment from `from` on: small frames are met many at once.
+        let (mut window, mut from) = (Vec::new(), 0);
+        let mut len = 0;
         while offset < segment.len {
             let left = segment.len - offset;
             if left < HEADER_BYTES as u64 {
                 return Err(Fault::Short);
             }
+            if offset + HEADER_BYTES as u64 > from + window.len() as u64 {
+                let many = if len <= SMALL_FRAME_BYTES { WINDOW_BYTES } else { HEADER_BYTES };
+                window.resize(many.min(usize::try_from(left).unwrap_or(many)), 0);
+                segment.read(&mut window, offset)?;
+                from = offset;
+            }
+            let at = usize::try_from(offset - from).unwrap_or_default();
             let mut bytes = [0; HEADER_BYTES];
-            segment.read(&mut bytes, offset)?;
+            bytes.copy_from_slice(window.get(at..at + HEADER_BYTES).ok_or(Fault::Short)?);
             let header = Header::parse(&bytes).ok_or(Fault::Broken("header"))?;
             if header.frame_len() > left {
                 return Err(Fault::Short);
@@ -402,7 +416,8 @@ impl Headers {
                 return Err(Fault::Broken("sequence number"));
             }
             self.frames.push((offset, header.exhibit_len > 0));
-            offset += header.frame_len();
+            len = header.frame_len();
+            offset += len;
         }
         Ok(())
     }
