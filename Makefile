@@ -19,14 +19,6 @@ demo: setup
 test: setup
 	$(CARGO) test --locked --workspace
 
-# The build of `make test`. One test at a time: each uses all cores.
-soak: setup
-	@mkdir -p target
-	VIGIE_SOAK=1 $(CARGO) test --locked --workspace --test store -- --test-threads=1 --nocapture proof:: \
-	  | tee target/soak.log
-	@echo; echo '| fault | runs | lost | unopenable | undetected |'; echo '|---|---|---|---|---|'; \
-	  grep '^| ' target/soak.log
-
 # THEMES chooses: make bench THEMES='record verify'
 bench: setup
 	$(CARGO) build --locked --release --bin vigie

@@ -1,12 +1,13 @@
 //! Whether every act in the log was done by somebody whom its mandate names. The store checks that
 //! signatures hold; who may sign is written in the mandates, which lie in the log as well.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use vigie_config::mandate::{Mandate, SignedMandate};
 use vigie_config::signers::AllowedSigners;
-use vigie_store::{Kind, Reader};
+use vigie_store::checkpoint::Verifier;
+use vigie_store::{Cosigned, Entry, GivenUp, Kind, Reader, WitnessKey};
 
 use crate::act;
 use crate::error::Problem;
@@ -37,18 +38,95 @@ pub fn acts(reader: &Reader) -> Result<Vec<(u64, String)>, Problem> {
             Err(why) => faults.push((entry, format!("its mandate does not hold: {why}"))),
         }
     }
-    for kind in Kind::all().filter(|kind| kind.is_signed_act()) {
+    let given_up = reader.given_up()?;
+    for kind in Kind::all().filter(|kind| kind.is_signed_act() || *kind == Kind::Passphrase) {
         for (sequence, row) in reader.rows(kind)? {
             let entry = reader.entry(sequence)?;
+            // A new passphrase is signed where an agent's key was at hand.
+            if kind == Kind::Passphrase && entry.commitments.is_empty() {
+                continue;
+            }
             let Ok(Row { act }) = serde_json::from_slice(&row) else {
                 faults.push((sequence, "its row holds no signed act".to_owned()));
                 continue;
             };
             let mandate = entry.mandate.and_then(|digest| mandates.get(&digest));
+            match kind {
+                Kind::Witness => faults.extend(witness(reader, &entry, &act).map(|fault| (sequence, fault))),
+                Kind::RestoreAccepted if !restore(&given_up, sequence, &act) => {
+                    faults.push((sequence, "the agent signed for another paper or head than it binds".to_owned()));
+                }
+                _ => {}
+            }
             faults
                 .extend(act::faults(&entry, reader.origin(), mandate, &act).into_iter().map(|fault| (sequence, fault)));
         }
     }
     faults.sort();
     Ok(faults)
+}
+
+/// What is wrong when the agent's statement about a witness is not about the file that the entry binds.
+fn witness(reader: &Reader, entry: &Entry, act: &SignedAct) -> Option<String> {
+    let line = |name: &str| act::line(&act.statement, name);
+    let another = |what: &str| Some(format!("the agent signed for another {what} than the file that it binds"));
+    // A file that is not there is damage, and the store's own check says so.
+    let text = reader.bound_by(entry)?;
+    if let Some(key) = line("witness").or(line("distrusted")) {
+        return if text.trim_end_matches('\n') == key { None } else { another("witness's key") };
+    }
+    let signed = act.statement.lines().filter_map(|line| line.strip_prefix("cosigned "));
+    let signed: BTreeSet<(String, String)> =
+        signed.filter_map(|by| by.split_once(' ')).map(|(time, key)| (time.to_owned(), key.to_owned())).collect();
+    let keys: Vec<WitnessKey> = signed.iter().filter_map(|(_, key)| WitnessKey::parse(key)).collect();
+    let log = Verifier::parse(&reader.verifier_key())?;
+    let Ok(cosigned) = Cosigned::open(text, &log, &keys) else { return another("head") };
+    let head = &cosigned.checkpoint;
+    let root = data_encoding::HEXLOWER.encode(&head.root);
+    if line("size") != Some(&head.size.to_string()) || line("root") != Some(&root) {
+        return another("head");
+    }
+    let found = cosigned.cosignatures.iter().map(|by| (by.time.to_string(), by.witness.to_string()));
+    if found.collect::<BTreeSet<_>>() == signed { None } else { another("cosignature") }
+}
+
+/// Whether the agent signed for the paper and the head that the entry binds.
+fn restore(given_up: &[GivenUp], entry: u64, act: &SignedAct) -> bool {
+    let line = |name: &str| act::line(&act.statement, name);
+    given_up.iter().find(|given_up| given_up.entry == entry).is_some_and(|given_up| {
+        let head = format!("{} {}", given_up.size, data_encoding::HEXLOWER.encode(&given_up.root));
+        let paper = format!("{} sha256:{}", given_up.paper, data_encoding::HEXLOWER.encode(&given_up.paper_sha256));
+        line("given-up") == Some(&head) && line("paper") == Some(&paper)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_act_about_a_restored_store_names_the_paper_and_the_head_that_it_binds() {
+        let given_up = GivenUp {
+            entry: 7,
+            size: 57,
+            root: [0xAB; 32],
+            goes_on_from: 5,
+            paper: "R-1".into(),
+            paper_sha256: [0xCD; 32],
+            reason: "the disk burnt".into(),
+            signed_by: vec!["a".into(), "b".into()],
+            issued: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let (root, paper) = ("ab".repeat(32), "cd".repeat(32));
+        let right = format!("vigie restore-accepted\ngiven-up 57 {root}\npaper R-1 sha256:{paper}\n");
+        let holds = |entry, statement: &str| {
+            let act = SignedAct { statement: statement.to_owned(), signature: String::new() };
+            restore(std::slice::from_ref(&given_up), entry, &act)
+        };
+        assert!(holds(7, &right));
+        assert!(!holds(8, &right), "of another entry");
+        for (from, to) in [("57", "56"), ("abab", "acab"), ("R-1", "R-2"), ("cdcd", "cecd"), ("paper ", "papers ")] {
+            assert!(!holds(7, &right.replacen(from, to, 1)), "{to}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod mandate;
 mod passphrase;
 mod profile;
 mod proof;
+mod restore;
 mod retention;
 mod review;
 mod run;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use secrecy::SecretString;
 use vigie_store::clock::Clock;
-use vigie_store::{Outside, Reader, Settings, Store, StoreError, WorkstationKey};
+use vigie_store::{Outside, Reader, Settings, Store, StoreError, StoreEvents, WorkstationKey};
 use vigie_wire::control::Protection;
 
 use crate::clock::SystemClock;
@@ -123,8 +124,8 @@ enum Command {
     Retention(retention::RetentionCommand),
     /// Copy the whole store to another medium.
     Backup(backup::BackupArgs),
-    /// Make a store of a backup.
-    Restore(backup::RestoreArgs),
+    /// Make a store of a backup; accept that one lost what its backup lacks.
+    Restore(Box<restore::RestoreArgs>),
     /// Let another workstation's log go on from this one.
     #[command(
         subcommand,
@@ -200,6 +201,30 @@ pub struct AgentArgs {
     config: Option<PathBuf>,
 }
 
+/// Options of every command whose act an agent signs.
+#[derive(Args, Clone)]
+pub struct SignArgs {
+    #[command(flatten)]
+    open: OpenArgs,
+    #[command(flatten)]
+    agent: AgentArgs,
+    /// Why: stands in the log, and in every exhibit of a session.
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+}
+
+impl SignArgs {
+    /// What can be said of them before anything is opened.
+    fn check(&self) -> Result<(), Problem> {
+        purpose(&self.purpose)
+    }
+
+    /// The agent's key, as named by the option or by vigie.toml.
+    fn agent_key(&self) -> Result<crate::agentkey::AgentKey, Problem> {
+        agent_key(&self.agent, &workstation(self.agent.config.as_deref(), &self.open.at.store)?)
+    }
+}
+
 /// Parses the arguments, runs the command, prints one line when it fails.
 pub fn main() -> ExitCode {
     if let Some(ended) = crate::parts::run_as(std::env::args_os()) {
@@ -230,7 +255,7 @@ pub fn main() -> ExitCode {
         Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::Retention(command) => retention::retention(command),
         Command::Backup(args) => backup::backup(args),
-        Command::Restore(args) => backup::restore(args),
+        Command::Restore(args) => restore::restore(*args),
         Command::Handover(command) => handover::handover(command),
         Command::Store(command) => store::store(command),
         Command::Timestamp(command) => timestamp::timestamp(command),
@@ -313,8 +338,19 @@ pub(crate) fn open(args: &OpenArgs) -> Result<Arc<Store>, Problem> {
 
 /// Opens the store with a key at hand.
 pub(crate) fn open_with(folder: &Path, key: WorkstationKey) -> Result<Arc<Store>, Problem> {
-    let settings = Settings { outside: outside(folder)?, ..Settings::default() };
-    let store = Arc::new(Store::open_with(folder, key, clock(), &show::Events, settings)?);
+    open_as(folder, key, None, &show::Events)
+}
+
+/// As [`open_with`], although the head outside that is about to be given up covers more; `events`
+/// hears how far it is.
+pub(crate) fn open_as(
+    folder: &Path,
+    key: WorkstationKey,
+    giving_up: Option<(u64, [u8; 32])>,
+    events: &dyn StoreEvents,
+) -> Result<Arc<Store>, Problem> {
+    let settings = Settings { outside: outside(folder)?, giving_up, ..Settings::default() };
+    let store = Arc::new(Store::open_with(folder, key, clock(), events, settings)?);
     crate::locked::take(&store)?;
     let now = clock().stamp().wall;
     for list in crate::incoming::take(&store, folder, store.key(), now) {

@@ -2,17 +2,16 @@
 //! sessions share no circuit, so that what both saw was hardly made on the way.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use vigie_store::OpenedExhibit;
-use vigie_warc::{WarcReader, check_each};
+use vigie_warc::check_each_with;
 
 use crate::error::Problem;
 
 /// Largest block of facts read, in bytes.
-const FACTS_BYTES: u64 = 4 << 20;
+const FACTS_BYTES: usize = 4 << 20;
 
 /// What an exhibit says of one exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,28 +97,21 @@ impl Comparison {
     }
 }
 
-/// Reads what an exhibit says of its exchanges, in one pass; the whole is compared with what the log
-/// committed to before anything is believed.
-pub fn exchanges(mut opened: OpenedExhibit) -> Result<Exchanges, Problem> {
-    let damaged = |error: vigie_warc::WarcError| Problem::unsound(format!("reading an exhibit: {error}"));
-    let mut found = Exchanges::new();
-    {
-        let mut warc = WarcReader::new(&mut opened);
-        while let Some(one) = warc
-            .next(|head, block| {
-                let url = head.field("WARC-Target-URI").map(str::to_owned);
-                let Some(url) = url.filter(|_| head.field("WARC-Type") == Some("metadata")) else { return Ok(None) };
-                let mut text = String::new();
-                block.take(FACTS_BYTES).read_to_string(&mut text)?;
-                Ok(seen(&text).map(|seen| (url, seen)))
-            })
-            .map_err(damaged)?
-        {
-            found.extend(one);
+/// Reads what an exhibit says of its exchanges, and checks every digest inside, in one pass. `None`
+/// when one does not hold; the whole is compared with what the log committed to before anything is
+/// believed.
+pub fn exchanges(mut opened: OpenedExhibit) -> Result<Option<Exchanges>, Problem> {
+    let (mut found, mut sound) = (Exchanges::new(), true);
+    check_each_with(&mut opened, "metadata", FACTS_BYTES, |record, block| {
+        sound &= record.findings.is_empty();
+        let url = record.head.field("WARC-Target-URI").map(str::to_owned);
+        if let (Some(url), Ok(text)) = (url, String::from_utf8(block)) {
+            found.extend(seen(&text).map(|seen| (url, seen)));
         }
-    }
+    })
+    .map_err(|error| Problem::unsound(format!("reading an exhibit: {error}")))?;
     opened.finish()?;
-    Ok(found)
+    Ok(sound.then_some(found))
 }
 
 /// `application/warc-fields` of one exchange; `None` for other facts.
@@ -135,14 +127,6 @@ fn seen(text: &str) -> Option<Seen> {
             .map(|der| data_encoding::HEXLOWER.encode(&Sha256::digest(der)))
             .unwrap_or_default(),
     })
-}
-
-/// Whether every digest inside an exhibit holds; a comparison rests on them.
-pub fn sound(opened: &mut OpenedExhibit) -> Result<bool, Problem> {
-    let mut sound = true;
-    check_each(opened, |record| sound &= record.findings.is_empty())
-        .map_err(|error| Problem::unsound(format!("reading an exhibit: {error}")))?;
-    Ok(sound)
 }
 
 #[cfg(test)]

@@ -56,15 +56,31 @@ pub fn read(store: &Store, id: &str) -> Result<Mandate, Problem> {
 
 /// The newest mandate that lets this agent act; else the newest, whose refusal says why.
 pub fn acting(store: &Store, agent: &AgentKey, now: Timestamp) -> Result<Mandate, Problem> {
+    let mandates = all(store)?.into_iter().rev().map(|(_, row)| read(store, &row.id));
+    chosen(mandates, agent, now)?
+        .ok_or_else(|| Problem::input("this store holds no mandate, so nobody may act: vigie mandate add FILE"))
+}
+
+/// The one of that id, if one is named; else as [`acting`].
+pub fn named_or_acting(store: &Store, id: Option<&str>, agent: &AgentKey, now: Timestamp) -> Result<Mandate, Problem> {
+    id.map_or_else(|| acting(store, agent, now), |id| read(store, id))
+}
+
+/// Of mandates, newest first: the first that lets the agent act; else the first. `None` of none.
+pub fn chosen<M: std::borrow::Borrow<Mandate>>(
+    mandates: impl Iterator<Item = Result<M, Problem>>,
+    agent: &AgentKey,
+    now: Timestamp,
+) -> Result<Option<M>, Problem> {
     let mut newest = None;
-    for (_, row) in all(store)?.into_iter().rev() {
-        let mandate = read(store, &row.id)?;
-        if vigie_config::authorize::agent(&mandate, agent.public(), now).is_ok() {
-            return Ok(mandate);
+    for mandate in mandates {
+        let mandate = mandate?;
+        if vigie_config::authorize::agent(mandate.borrow(), agent.public(), now).is_ok() {
+            return Ok(Some(mandate));
         }
         newest = newest.or(Some(mandate));
     }
-    newest.ok_or_else(|| Problem::input("this store holds no mandate, so nobody may act: vigie mandate add FILE"))
+    Ok(newest)
 }
 
 /// The mandate under which an exhibit was captured, whatever its dates.

@@ -27,8 +27,8 @@ pub struct Case {
     pub mandates: Vec<Mandate>,
     /// Last day on which all of its evidence must be there.
     pub keep_until: Date,
-    /// Exhibits recorded.
-    pub exhibits: u64,
+    /// Number and entry of each exhibit, oldest first, by the id of its mandate.
+    pub exhibits: BTreeMap<String, Vec<(u64, u64)>>,
     /// Holds and what is gone.
     pub papers: CasePapers,
     /// What can still open or hold its evidence.
@@ -38,6 +38,15 @@ pub struct Case {
 }
 
 impl Case {
+    /// Exhibits recorded.
+    pub fn exhibit_count(&self) -> usize {
+        self.exhibits.values().map(Vec::len).sum()
+    }
+
+    fn exhibits_of(&self, mandate: &Mandate) -> &[(u64, u64)] {
+        self.exhibits.get(mandate.id()).map_or(&[], Vec::as_slice)
+    }
+
     /// `held`, `kept`, `due`, `erased here` or `erased`: the last only when nothing is left anywhere.
     pub fn state(&self, today: Date) -> &'static str {
         let here = self.mandates.iter().all(|mandate| self.erased.contains(&mandate.digest().0));
@@ -63,7 +72,7 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         let case = cases.entry(mandate.case().to_owned()).or_insert_with(|| Case {
             mandates: Vec::new(),
             keep_until: mandate.keep_until(),
-            exhibits: 0,
+            exhibits: BTreeMap::new(),
             papers: CasePapers::default(),
             outstanding: BTreeSet::new(),
             erased: BTreeSet::new(),
@@ -75,9 +84,9 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         case.mandates.push(mandate);
     }
     let mut of_exhibit: BTreeMap<u64, String> = BTreeMap::new();
-    for (number, (_, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
+    for (number, (entry, row)) in (1..).zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?) {
         if let Some(case) = cases.get_mut(&row.case) {
-            case.exhibits += 1;
+            case.exhibits.entry(row.mandate).or_default().push((number, entry));
         }
         of_exhibit.insert(number, row.case);
     }
@@ -184,14 +193,9 @@ pub fn take(
     Ok((paper, receipt.sequence))
 }
 
-/// The newest mandate of the case that lets this agent act; else the newest, whose refusal says why.
+/// The mandate of the case under which this agent acts.
 fn acting<'c>(store: &Store, case: &'c Case, agent: &AgentKey, now: Timestamp) -> Result<&'c Mandate, Problem> {
-    let may = |mandate: &&Mandate| vigie_config::authorize::agent(mandate, agent.public(), now).is_ok();
-    case.mandates
-        .iter()
-        .rev()
-        .find(may)
-        .or(case.mandates.last())
+    mandates::chosen(case.mandates.iter().rev().map(Ok), agent, now)?
         .ok_or_else(|| Problem::unsound(format!("a case of {} without a mandate: run vigie verify", store.origin())))
 }
 
@@ -227,7 +231,7 @@ pub fn erase(
     }
     let mut done = Erased::default();
     for mandate in &case.mandates {
-        let entry = match erasure_of(store, mandate)? {
+        let entry = match erasure_of(store, case, mandate)? {
             Some(entry) => entry,
             None => log_erasure(store, case, mandate, early, agent, purpose, now)?,
         };
@@ -240,12 +244,8 @@ pub fn erase(
 }
 
 /// The entry that ordered the holes of a mandate, when there is one behind its last exhibit.
-fn erasure_of(store: &Store, mandate: &Mandate) -> Result<Option<u64>, Problem> {
-    let last = mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?
-        .into_iter()
-        .filter(|(_, row)| row.mandate == mandate.id())
-        .map(|(entry, _)| entry)
-        .next_back();
+fn erasure_of(store: &Store, case: &Case, mandate: &Mandate) -> Result<Option<u64>, Problem> {
+    let last = case.exhibits_of(mandate).last().map(|(_, entry)| *entry);
     let ordered = mandates::rows::<ErasureRow>(store, Kind::Erasure)?
         .into_iter()
         .filter(|(_, row)| row.form == ERASED && row.id == mandate.id())
@@ -263,11 +263,7 @@ fn log_erasure(
     purpose: &str,
     now: Timestamp,
 ) -> Result<u64, Problem> {
-    let exhibits: Vec<u64> = (1..)
-        .zip(mandates::rows::<ExhibitRow>(store, Kind::Exhibit)?)
-        .filter(|(_, (_, row))| row.mandate == mandate.id())
-        .map(|(number, _)| number)
-        .collect();
+    let exhibits: Vec<u64> = case.exhibits_of(mandate).iter().map(|(number, _)| *number).collect();
     let actor = Actor::new(store, mandate, agent, now)?;
     let things = |things: &BTreeSet<Thing>| things.iter().map(Thing::to_string).collect::<Vec<_>>().join(" ");
     let own = [

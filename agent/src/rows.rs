@@ -161,13 +161,24 @@ pub struct ReadRow {
     pub act: SignedAct,
 }
 
-/// `witness`: a witness trusted, or a head that witnesses cosigned taken in.
+/// `witness`: a witness trusted or struck off, or a head that witnesses cosigned taken in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum WitnessRow {
     /// A witness's key.
     Trusted {
         /// Its verifier key (C2SP tlog-cosignature).
+        witness: String,
+        /// Mandate id under which the agent acted.
+        mandate: String,
+        /// Purpose given.
+        purpose: String,
+        /// Who acted.
+        act: SignedAct,
+    },
+    /// A witness that is trusted no more.
+    Distrusted {
+        /// Its verifier key.
         witness: String,
         /// Mandate id under which the agent acted.
         mandate: String,
@@ -353,6 +364,46 @@ pub struct HandoverRow {
     pub root: String,
     /// Who acted.
     pub act: SignedAct,
+}
+
+/// `restore-accepted`: entries of an earlier history are missing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoreRow {
+    /// Id of the paper.
+    pub paper: String,
+    /// Entries that the head covered which was given up.
+    pub size: u64,
+    /// Its root, hex.
+    pub root: String,
+    /// Entries that the log went on from.
+    pub goes_on_from: u64,
+    /// Why.
+    pub reason: String,
+    /// Who signed the paper.
+    pub signed_by: Vec<String>,
+    /// Who took it in.
+    pub act: SignedAct,
+}
+
+/// `passphrase`: a key got a new one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PassphraseRow {
+    /// `store` or `profile`.
+    pub of: String,
+    /// Case of the profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    /// Pseudonym.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Purpose given.
+    pub purpose: String,
+    /// Code of the agent who acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Who acted, where an agent's key was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<SignedAct>,
 }
 
 /// A retention paper; `hold`, and within `erasure`.

@@ -1,7 +1,7 @@
 //! Who may look at what. Pure: bytes and times in, values out; no file, no network, no clock.
 //!
 //! [`mandate`] is the signed document, [`signers`] says whose signature counts, [`revocation`]
-//! stops it, [`retention`] says how long its evidence is kept, [`legal`] knows what each legal basis
+//! stops it, [`retention`] says how long its evidence is kept, [`restoration`] what was lost with a disk, [`legal`] knows what each legal basis
 //! can support, [`profile`] and [`headers`] are the pseudonym and how it appears, [`target`] reads
 //! addresses strictly, and [`authorize`] is the one place that turns all of them and a time into
 //! permission.
@@ -16,6 +16,7 @@ pub mod mandate;
 pub mod media;
 pub mod profile;
 pub mod refusal;
+pub mod restoration;
 pub mod retention;
 pub mod revocation;
 pub mod signers;

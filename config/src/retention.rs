@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use crate::document::{Complaint, Source};
 use crate::mandate::{label, line, utc};
-use crate::signers::{AllowedSigners, SignatureError, Signer};
+use crate::signers::{AllowedSigners, SignatureError};
 
 /// Namespace of the signatures.
 pub const NAMESPACE: &str = "vigie-retention";
@@ -151,18 +151,7 @@ impl SignedPaper {
     }
 
     fn signed(self, mut paper: Paper, signers: &AllowedSigners, at: Timestamp) -> Result<Paper, RetentionError> {
-        let mut persons: Vec<Signer> = Vec::new();
-        for signature in &self.signatures {
-            let signer = signers.verify(NAMESPACE, &self.document, signature, at)?;
-            // The same key twice, or two keys of one person, are one person.
-            let known = persons.iter().any(|person| {
-                person.key_fingerprint == signer.key_fingerprint
-                    || person.principals.iter().any(|name| signer.principals.contains(name))
-            });
-            if !known {
-                persons.push(signer);
-            }
-        }
+        let persons = signers.persons(NAMESPACE, &self.document, &self.signatures, at)?;
         let (kind, needed) = match paper.ruling {
             Ruling::Hold => ("hold", 1),
             Ruling::Release(_) => ("release", 2),

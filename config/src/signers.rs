@@ -152,6 +152,34 @@ impl AllowedSigners {
     }
 }
 
+impl AllowedSigners {
+    /// Checks every signature over one message; gives the persons who made them. The same key twice,
+    /// or two keys of one person, are one person.
+    ///
+    /// # Errors
+    /// The first signature that does not count.
+    pub fn persons(
+        &self,
+        namespace: &str,
+        message: &[u8],
+        signatures: &[Vec<u8>],
+        at: Timestamp,
+    ) -> Result<Vec<Signer>, SignatureError> {
+        let mut persons: Vec<Signer> = Vec::new();
+        for signature in signatures {
+            let signer = self.verify(namespace, message, signature, at)?;
+            let known = persons.iter().any(|person| {
+                person.key_fingerprint == signer.key_fingerprint
+                    || person.principals.iter().any(|name| signer.principals.contains(name))
+            });
+            if !known {
+                persons.push(signer);
+            }
+        }
+        Ok(persons)
+    }
+}
+
 /// `ssh-key` verifies a security key's signature whatever algorithm it claims; a false claim would
 /// hide the presence flag. RSA keys sign with SHA-2 only (PROTOCOL.sshsig, "signature").
 fn same_algorithm(key: &Algorithm, signature: &Algorithm) -> bool {

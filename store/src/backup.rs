@@ -15,7 +15,7 @@ use crate::verify::{Progress, VerifyOptions, VerifyReport, verify};
 /// last: until it is there, the copy claims nothing.
 const FILES: [&str; 5] = ["store.txt", "key.age", "log.key", "log.vkey", "allowed_signers"];
 /// Folders whose files are replaced whole.
-const FOLDERS: [&str; 5] = ["profiles", "incoming", "locked", "witness", "timestamps"];
+const FOLDERS: [&str; 6] = ["profiles", "incoming", "locked", "witness", "timestamps", "given-up"];
 /// Folders that a store has even when they are empty.
 const EMPTY: [&str; 2] = ["spool", "torn"];
 /// Marks a store that was made of a backup, until its next opening has logged it.

@@ -5,11 +5,12 @@
 //! make a page exceed about 128 KiB go to unsynced blob files; a kill while it opens can leave
 //! `snap.*.generating`, after which it reports corruption; it panics on some damage.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -108,7 +109,8 @@ pub(crate) struct Changes {
 }
 
 pub(crate) struct Catalogue {
-    db: sled::Db,
+    /// There until it is dropped.
+    db: Option<sled::Db>,
     /// sled's data file through a descriptor of our own, for fsync.
     file: File,
     cipher: Cipher,
@@ -137,7 +139,13 @@ impl Catalogue {
         // A power failure must not take the names of a catalogue whose changes were acknowledged.
         disk.sync_folder(&folder).trying(|| "making the catalogue durable".into())?;
         disk.sync_folder(&layout.dir).trying(|| "making the catalogue durable".into())?;
-        Ok(Self { db, file, cipher: Cipher::new(&key.subkey("catalogue")), marker: layout.catalogue_damaged(), disk })
+        Ok(Self {
+            db: Some(db),
+            file,
+            cipher: Cipher::new(&key.subkey("catalogue")),
+            marker: layout.catalogue_damaged(),
+            disk,
+        })
     }
 
     /// How far it has come; `None` when it is new.
@@ -199,8 +207,8 @@ impl Catalogue {
             return Ok(());
         }
         self.guarded(|| {
-            self.db.apply_batch(changes.batch)?;
-            self.db.flush()
+            self.db()?.apply_batch(changes.batch)?;
+            self.db()?.flush()
         })?;
         self.disk.sync(&self.file).trying(|| "syncing the catalogue".into())
     }
@@ -273,24 +281,60 @@ impl Catalogue {
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.guarded(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+        self.guarded(|| Ok(self.db()?.get(key)?.map(|value| value.to_vec())))
     }
 
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
         self.guarded(|| {
-            self.db.scan_prefix(prefix).map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
+            self.db()?.scan_prefix(prefix).map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).collect()
         })
+    }
+
+    fn db(&self) -> sled::Result<&sled::Db> {
+        self.db.as_ref().ok_or_else(|| sled::Error::Unsupported("the catalogue is closed".into()))
     }
 
     /// sled reports damage as an error or as a panic; a full disk is neither.
     fn guarded<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
-        match catch_unwind(AssertUnwindSafe(work)) {
+        match caught(work) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(sled::Error::Io(source))) => Err(StoreError::Io { trying: "using the catalogue".into(), source }),
             Ok(Err(error)) => Err(self.damaged(&error.to_string())),
             Err(_) => Err(self.damaged("a page")),
         }
     }
+}
+
+impl Drop for Catalogue {
+    /// sled syncs once more as it closes and panics when that fails; what was acknowledged was synced
+    /// before.
+    fn drop(&mut self) {
+        let db = self.db.take();
+        let _ = caught(|| drop(db));
+    }
+}
+
+thread_local! {
+    /// This thread is in [`caught`].
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls into sled, whose panics become errors of ours: nothing of them is printed, so that a command
+/// still ends with one line.
+fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !CAUGHT.get() {
+                before(panic);
+            }
+        }));
+    });
+    let outer = CAUGHT.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    CAUGHT.set(outer);
+    result
 }
 
 impl Changes {
@@ -304,14 +348,14 @@ impl Changes {
 /// earlier catalogue of this process whose background threads have not let go yet.
 fn open_patiently(config: &sled::Config) -> std::thread::Result<sled::Result<sled::Db>> {
     for _ in 0..500 {
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        match caught(|| config.open()) {
             Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             other => return other,
         }
     }
-    catch_unwind(AssertUnwindSafe(|| config.open()))
+    caught(|| config.open())
 }
 
 /// Unfinished snapshots of an interrupted open make sled report corruption: out of its sight.

@@ -21,6 +21,8 @@ pub trait Disk: Send + Sync {
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
     /// Replaces `to` by `from`, in one step.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Takes a name away.
+    fn remove(&self, path: &Path) -> io::Result<()>;
     /// Cuts a file.
     fn truncate(&self, file: &File, len: u64) -> io::Result<()>;
     /// Gives bytes of a file back to the file system: they read as zeros from then on.
@@ -52,6 +54,10 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
     }
 
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {

@@ -129,6 +129,10 @@ impl Layout {
     pub fn witness(&self) -> PathBuf {
         self.dir.join("witness")
     }
+    /// Heads that were given up and the papers about them; made with the first.
+    pub fn given_up(&self) -> PathBuf {
+        self.dir.join("given-up")
+    }
     pub fn wrapped_key(&self) -> PathBuf {
         self.dir.join("key.age")
     }
@@ -226,9 +230,8 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<()
 pub(crate) fn replace(path: &Path, bytes: &[u8], disk: &dyn Disk) -> Result<(), StoreError> {
     let trying = || format!("writing {}", path.display());
     let part = path.with_added_extension("part");
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).trying(trying),
-        _ => {}
+    if part.exists() {
+        disk.remove(&part).trying(trying)?;
     }
     let write = || {
         let file = disk.create(&part)?;

@@ -16,7 +16,7 @@ use crate::keys::{WorkstationKey, random};
 use crate::local::LocalCipher;
 use crate::lock::Lock;
 use crate::recovery::recover;
-use crate::store::signing_key;
+use crate::store::{Silent, signing_key};
 
 /// What an opening would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub fn forecast(dir: &Path, key: &WorkstationKey, clock: &dyn Clock) -> Result<F
     let disk: Arc<dyn Disk> = Arc::new(Untouched { segments: copy.segments() });
     let local = LocalCipher::new(key, &layout.facts);
     let mut forecast = Forecast { signed: head.size, ..Forecast::default() };
-    match recover(&copy, key, &local, &head, clock.stamp().wall, &disk) {
+    match recover(&copy, key, &local, &head, clock.stamp().wall, &disk, &Silent) {
         Ok(recovered) => {
             forecast.rebuild = recovered.rebuilt;
             forecast.adopted = recovered.adopted;
@@ -137,6 +137,10 @@ impl Disk for Untouched {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         if from.starts_with(&self.segments) { Ok(()) } else { RealDisk.rename(from, to) }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if path.starts_with(&self.segments) { Ok(()) } else { RealDisk.remove(path) }
     }
 
     fn truncate(&self, _: &File, _: u64) -> io::Result<()> {

@@ -55,12 +55,16 @@ pub enum Kind {
     Handover,
     /// The wall clock was set since the entry before; written by the store.
     ClockJump,
+    /// Two persons accepted that a restored store goes on behind a newer head; signed by the agent.
+    RestoreAccepted,
+    /// A key of the store or of a profile got a new passphrase; signed by the agent where one acts.
+    Passphrase,
     /// A signed descriptor of an onion service was kept beside the exhibits of its session, or why not.
     Descriptor,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 27] = [
+const NAMES: [(Kind, &str); 29] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -87,6 +91,8 @@ const NAMES: [(Kind, &str); 27] = [
     (Kind::Corroboration, "corroboration"),
     (Kind::Handover, "handover"),
     (Kind::ClockJump, "clock-jump"),
+    (Kind::RestoreAccepted, "restore-accepted"),
+    (Kind::Passphrase, "passphrase"),
     (Kind::Descriptor, "descriptor"),
 ];
 
@@ -108,7 +114,17 @@ impl Kind {
 
     /// Only the store itself writes this kind: it binds files of the store by their digests.
     pub(crate) fn is_internal(self) -> bool {
-        matches!(self, Self::Init | Self::Witness | Self::Rebuild | Self::Recovery | Self::Timestamp | Self::ClockJump)
+        matches!(
+            self,
+            Self::Init
+                | Self::Witness
+                | Self::Rebuild
+                | Self::Recovery
+                | Self::Timestamp
+                | Self::ClockJump
+                | Self::RestoreAccepted
+                | Self::Passphrase
+        )
     }
 
     /// An act of a person: without that agent's signature it counts for nothing.
@@ -126,6 +142,7 @@ impl Kind {
                 | Self::Hold
                 | Self::Corroboration
                 | Self::Handover
+                | Self::RestoreAccepted
         )
     }
 

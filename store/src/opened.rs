@@ -8,11 +8,9 @@ use sha2::{Digest, Sha256};
 use crate::draft::PLAINTEXT;
 use crate::entry::Entry;
 use crate::error::StoreError;
-use crate::local::PrivatePart;
+use crate::private::{self, Closed};
 use crate::reader::Reader;
 
-/// Largest plaintext of a private part read, in bytes.
-const PRIVATE_BYTES: u64 = 32 << 20;
 /// Bytes of ciphertext read at once.
 const PIECE_BYTES: usize = 128 * 1024;
 
@@ -63,11 +61,11 @@ impl Reader {
         identities: &[Box<dyn age::Identity + Send + Sync>],
     ) -> Result<[u8; 32], Option<age::DecryptError>> {
         let Ok(Some(sealed)) = self.private_part(entry.sequence) else { return Err(None) };
-        let mut plain = Vec::new();
-        age::Decryptor::new_buffered(&sealed[..])
-            .and_then(|age| age.decrypt(identities.iter().map(|identity| &**identity as &dyn age::Identity)))
-            .and_then(|reader| reader.take(PRIVATE_BYTES).read_to_end(&mut plain).map_err(age::DecryptError::Io))?;
-        let part: PrivatePart = serde_json::from_slice(&plain).map_err(|_| None)?;
+        let identities = identities.iter().map(|identity| &**identity as &dyn age::Identity);
+        let part = private::open(&sealed, identities).map_err(|closed| match closed {
+            Closed::Age(error) => Some(error),
+            Closed::Format => None,
+        })?;
         let opening = part.openings.into_iter().find(|opening| opening.name == PLAINTEXT).ok_or(None)?;
         let committed = entry.commitments.iter().find(|(name, _)| name == PLAINTEXT).ok_or(None)?;
         let digest: [u8; 32] = opening.value.as_slice().try_into().map_err(|_| None)?;

@@ -12,6 +12,7 @@ use crate::checkpoint::{Checkpoint, Verifier};
 use crate::error::{StoreError, Trying};
 use crate::files::{Layout, read_small};
 use crate::keys::random;
+use crate::log::Hash;
 use crate::witness::Seen;
 
 /// A folder with the newest heads of stores: `ID.checkpoint`, by the id in `store.txt`.
@@ -57,6 +58,12 @@ impl Outside {
     /// # Errors
     /// [`StoreError::NotOurHead`] when the file is none that this log signed.
     pub(crate) fn read(&self, layout: &Layout, log: &Verifier) -> Result<Option<Seen>, StoreError> {
+        let whence = || format!("kept outside the store, {}", self.place(layout).display());
+        let kept = self.signed(layout, log)?;
+        Ok(kept.map(|(_, head)| Seen { size: head.size, root: head.root, whence: whence() }))
+    }
+
+    fn signed(&self, layout: &Layout, log: &Verifier) -> Result<Option<(String, Checkpoint)>, StoreError> {
         let file = self.place(layout);
         let bytes = match read_small(&file) {
             Err(StoreError::Io { source, .. })
@@ -67,9 +74,45 @@ impl Outside {
             Err(StoreError::Damaged { .. }) => return Err(StoreError::NotOurHead { file }),
             other => other?,
         };
-        let head = std::str::from_utf8(&bytes).ok().and_then(|text| Checkpoint::open(text, log).ok());
-        let Some(Checkpoint { size, root, .. }) = head else { return Err(StoreError::NotOurHead { file }) };
-        Ok(Some(Seen { size, root, whence: format!("kept outside the store, {}", file.display()) }))
+        let text = String::from_utf8(bytes).map_err(|_| StoreError::NotOurHead { file: file.clone() })?;
+        let Ok(head) = Checkpoint::open(&text, log) else { return Err(StoreError::NotOurHead { file }) };
+        Ok(Some((text, head)))
+    }
+
+    /// The head that is kept, as it was signed; `None` when nothing lies there.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOurHead`] when the file is none that this log signed.
+    pub fn head(&self, dir: &Path) -> Result<Option<String>, StoreError> {
+        let layout = Layout::open(dir)?;
+        Ok(self.signed(&layout, &layout.verifier()?)?.map(|(text, _)| text))
+    }
+
+    /// Puts a head that was given up aside, never to be deleted, and this one in its place; another
+    /// head than that one stays. *The older file has both names until the rename, so that a stop
+    /// leaves one head or the other.*
+    pub(crate) fn give_up(
+        &self,
+        layout: &Layout,
+        log: &Verifier,
+        given_up: (u64, Hash),
+        text: &str,
+        head: &Checkpoint,
+    ) -> Result<PathBuf, StoreError> {
+        let file = self.place(layout);
+        let kept = self.signed(layout, log)?;
+        if kept.is_none_or(|(_, kept)| (kept.size, kept.root) != given_up) {
+            return self.write(layout, log, text, head);
+        }
+        let id = HEXLOWER.encode(&layout.facts.id);
+        let aside =
+            self.folder.join(format!("{id}.given-up-{}-{}.checkpoint", given_up.0, HEXLOWER.encode(&given_up.1[..8])));
+        match std::fs::hard_link(&file, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.trying(|| format!("keeping the head that was given up as {}", aside.display()))?,
+        }
+        self.put(&file, text)?;
+        Ok(file)
     }
 
     /// Puts a head that is durable in the store in place of the one that is kept. *A stop before
@@ -90,6 +133,11 @@ impl Outside {
                 return Ok(file);
             }
         }
+        self.put(&file, text)?;
+        Ok(file)
+    }
+
+    fn put(&self, file: &Path, text: &str) -> Result<(), StoreError> {
         // A name of its own: a session and an export may end together.
         let part = file.with_extension(format!("{}.part", HEXLOWER.encode(&random::<8>()?)));
         let write = || -> io::Result<()> {
@@ -97,14 +145,13 @@ impl Outside {
             let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
             new.write_all(text.as_bytes())?;
             new.sync_all()?;
-            std::fs::rename(&part, &file)?;
+            std::fs::rename(&part, file)?;
             File::open(&self.folder)?.sync_all()
         };
         let written = write();
         if written.is_err() {
             let _ = std::fs::remove_file(&part);
         }
-        written.trying(|| format!("keeping the log's head outside the store, in {}", file.display()))?;
-        Ok(file)
+        written.trying(|| format!("keeping the log's head outside the store, in {}", file.display()))
     }
 }

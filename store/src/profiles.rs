@@ -7,11 +7,12 @@ use data_encoding::HEXLOWER;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
+use crate::draft::{Draft, Receipt};
 use crate::error::StoreError;
 use crate::files::{Layout, read_small};
 use crate::keys::{self, ProfileKey, WorkstationKey};
-use crate::passphrase::replace;
+use crate::passphrase::{PROFILE_KEY, replace};
 use crate::store::Store;
 
 impl Store {
@@ -32,15 +33,27 @@ impl Store {
         unlock(&self.layout, &self.key, case, name, passphrase)
     }
 
-    /// Wraps the key of a (case, profile) in a new passphrase; the old one opens it no more.
+    /// Wraps the key of a (case, profile) in a new passphrase; the old one opens it no more. `act`, of
+    /// kind `passphrase`, is logged before, and the entry binds the new key file.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchProfile`], [`StoreError::WrongPassphrase`], a disk that does not write: the
+    /// old passphrase still opens the key then.
     pub fn change_profile_passphrase(
         &self,
         case: &str,
         name: &str,
         old: &SecretString,
         new: &SecretString,
-    ) -> Result<(), StoreError> {
-        change_passphrase(&self.layout, &self.key, (case, name), old, new)
+        act: Draft,
+    ) -> Result<Receipt, StoreError> {
+        let path = file(&self.layout, &self.key, case, name);
+        if !path.exists() {
+            return Err(StoreError::NoSuchProfile);
+        }
+        let p = keys::unwrap(&read_small(&path)?, old)?;
+        let wrapped = keys::wrap(&p, new, self.layout.facts.scrypt_log_n)?;
+        self.replace_key(&path, &self.layout.profiles(), &wrapped, PROFILE_KEY, act)
     }
 
     /// The key under which a mandate's own account of requests and bytes is kept: any profile's
@@ -71,22 +84,6 @@ fn create(
     let p = Zeroizing::new(keys::random::<32>()?);
     let wrapped = keys::wrap(&p, passphrase, layout.facts.scrypt_log_n)?;
     replace(&path, &wrapped, &layout.profiles(), disk)
-}
-
-/// Wraps a profile's key in a new passphrase.
-fn change_passphrase(
-    layout: &Layout,
-    key: &WorkstationKey,
-    (case, name): (&str, &str),
-    old: &SecretString,
-    new: &SecretString,
-) -> Result<(), StoreError> {
-    let path = file(layout, key, case, name);
-    if !path.exists() {
-        return Err(StoreError::NoSuchProfile);
-    }
-    let p = keys::unwrap(&read_small(&path)?, old)?;
-    replace(&path, &keys::wrap(&p, new, layout.facts.scrypt_log_n)?, &layout.profiles(), &RealDisk)
 }
 
 fn unlock(

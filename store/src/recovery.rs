@@ -18,6 +18,7 @@ use crate::keys::{WorkstationKey, random};
 use crate::ledger::{Ledger, Taken};
 use crate::local::LocalCipher;
 use crate::segment::{self, Fault, Frame, SEGMENT_HEADER_BYTES, Segment, Walker};
+use crate::settings::StoreEvents;
 
 /// Frames of a rebuild that go into one batch of the catalogue.
 const REBUILD_BATCH: u64 = 1000;
@@ -44,14 +45,17 @@ pub(crate) fn recover(
     head: &Checkpoint,
     now: Timestamp,
     disk: &Arc<dyn Disk>,
+    events: &dyn StoreEvents,
 ) -> Result<Recovered, StoreError> {
-    let _ = std::fs::remove_file(layout.checkpoint_part());
-    let (mut recovered, mut walker) = match from_catalogue(layout, key, local, head, disk) {
+    if layout.checkpoint_part().exists() {
+        let _ = disk.remove(&layout.checkpoint_part());
+    }
+    let (mut recovered, mut walker) = match from_catalogue(layout, key, local, head, disk, events) {
         // What an unsealed node of the log says may be wrong where the evidence is right: only a
         // reading of the segments from the first frame on can say which.
         Err(StoreError::Catalogue { .. }) => {
             layout.mark(&layout.catalogue_damaged(), disk.as_ref())?;
-            from_catalogue(layout, key, local, head, disk)?
+            from_catalogue(layout, key, local, head, disk, events)?
         }
         other => other?,
     };
@@ -72,6 +76,7 @@ fn from_catalogue<'a>(
     local: &LocalCipher,
     head: &Checkpoint,
     disk: &Arc<dyn Disk>,
+    events: &dyn StoreEvents,
 ) -> Result<(Recovered, Walker<'a>), StoreError> {
     let known = if layout.catalogue_damaged().exists() {
         Err(StoreError::Catalogue { why: "it was found damaged before".into() })
@@ -95,7 +100,7 @@ fn from_catalogue<'a>(
     let from_the_first = rebuilt.is_some() || ledger.tree.size() == 0;
     let mut recovered =
         Recovered { catalogue, ledger, changes: Changes::default(), adopted: 0, torn_bytes: 0, rebuilt };
-    let walker = recovered.up_to(layout, local, head).map_err(|error| match error {
+    let walker = recovered.up_to(layout, local, head, events).map_err(|error| match error {
         StoreError::Damaged { what } if !from_the_first => StoreError::Catalogue { why: what },
         other => other,
     })?;
@@ -164,6 +169,7 @@ impl Recovered {
         layout: &'a Layout,
         local: &LocalCipher,
         head: &Checkpoint,
+        events: &dyn StoreEvents,
     ) -> Result<Walker<'a>, StoreError> {
         let place = Place { segment: self.ledger.segment, offset: self.ledger.end };
         let mut walker = Walker::at(layout, place, self.ledger.tree.size(), self.ledger.previous, self.ledger.exhibits);
@@ -186,6 +192,9 @@ impl Recovered {
             }
             if walker.sequence.is_multiple_of(REBUILD_BATCH) && walker.sequence < head.size {
                 self.keep()?;
+                if self.rebuilt.is_some() {
+                    events.rebuilding(walker.sequence, head.size);
+                }
             }
         }
         if self.ledger.tree.root() != head.root {

@@ -31,11 +31,14 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Where the newest head is kept outside the store, if anywhere.
     pub outside: Option<Outside>,
+    /// Size and root of the head outside that is about to be given up: the store opens although it
+    /// does not reach it, and leaves it where it is until [`crate::Store::accept_restore`].
+    pub giving_up: Option<(u64, [u8; 32])>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, outside: None }
+        Self { disk: Arc::new(RealDisk), segment_bytes: SEGMENT_BYTES, outside: None, giving_up: None }
     }
 }
 
@@ -43,4 +46,7 @@ impl Default for Settings {
 pub trait StoreEvents {
     /// One line, without secrets.
     fn event(&self, text: &str);
+
+    /// `done` of `total` entries were taken into a catalogue that is made anew.
+    fn rebuilding(&self, _done: u64, _total: u64) {}
 }

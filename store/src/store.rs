@@ -1,6 +1,7 @@
 //! A store that is open for writing.
 
 mod before;
+mod restored;
 mod witness;
 
 use std::io::Read;
@@ -53,6 +54,8 @@ pub struct Store {
     jobs: Sender<Job>,
     writer: Mutex<Option<JoinHandle<()>>>,
     outside: Option<Outside>,
+    /// A head outside that is not given up yet: it is left where it is.
+    giving_up: Mutex<Option<(u64, Hash)>>,
     // Last: the lock goes when everything else is gone.
     _lock: Lock,
 }
@@ -164,7 +167,7 @@ impl Store {
         if verifier != Verifier::new(&layout.facts.origin, signer.verifying_key()) {
             return Err(StoreError::damaged("log.vkey is not the public half of log.key"));
         }
-        let before = Before::read(&layout, &verifier, settings.outside.as_ref())?;
+        let before = Before::read(&layout, &verifier, &settings)?;
         let (text, head) = layout.signed_head(&verifier)?;
         if head.size == 0 && !new {
             return Err(StoreError::damaged("the signed head covers nothing, not even entry 0"));
@@ -176,7 +179,7 @@ impl Store {
         layout.keep_reserve(room, disk.as_ref());
         let local = Arc::new(LocalCipher::new(&key, &layout.facts));
         let now = clock.stamp().wall;
-        let recovered = recover(&layout, &key, &local, &head, now, &disk)?;
+        let recovered = recover(&layout, &key, &local, &head, now, &disk, events)?;
         if let Some(last) = recovered.ledger.last.filter(|last| now < *last) {
             return Err(StoreError::ClockBehind { last, now });
         }
@@ -211,7 +214,7 @@ impl Store {
             .trying(|| "starting the store's writer".into())?;
         let spool = layout.spool();
         let writer = Mutex::new(Some(thread));
-        let outside = settings.outside;
+        let (outside, giving_up) = (settings.outside, Mutex::new(settings.giving_up));
         let store = Self {
             layout,
             spool,
@@ -224,6 +227,7 @@ impl Store {
             jobs,
             writer,
             outside,
+            giving_up,
             _lock: lock,
         };
         if let Some(why) = rebuilt {
@@ -232,14 +236,14 @@ impl Store {
             ));
             let row = serde_json::json!({"format": "vigie.rebuild/1", "why": why});
             store.append_internal(Draft { kind: Kind::Rebuild, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(store.layout.catalogue_damaged());
+            let _ = store.disk.remove(&store.layout.catalogue_damaged());
         }
         let restored = store.layout.dir.join(RESTORED);
         if restored.exists() {
             events.event("this store was made of a backup; its log says so from here on");
             let row = serde_json::json!({"format": "vigie.recovery/1", "restored": true, "size": head.size});
             store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(restored);
+            let _ = store.disk.remove(&restored);
         }
         // The marker alone stands for a recovery that was itself stopped before it was logged.
         if adopted > 0 || torn_bytes > 0 || store.layout.recovery_pending().exists() {
@@ -248,7 +252,7 @@ impl Store {
             ));
             let row = serde_json::json!({"format": "vigie.recovery/1", "adopted": adopted, "torn_bytes": torn_bytes});
             store.append_internal(Draft { kind: Kind::Recovery, ..internal(row) }, Vec::new())?;
-            let _ = std::fs::remove_file(store.layout.recovery_pending());
+            let _ = store.disk.remove(&store.layout.recovery_pending());
         }
         Ok(store)
     }
@@ -421,14 +425,15 @@ impl Drop for Store {
             let _ = thread.join();
         }
         // What a failed write left is not known to be durable, and must not be held against it later.
-        if let Some(outside) = self.outside.as_ref().filter(|_| self.poisoned.get().is_none()) {
+        let stays = self.giving_up.get_mut().unwrap_or_else(PoisonError::into_inner).is_some();
+        if let Some(outside) = self.outside.as_ref().filter(|_| self.poisoned.get().is_none() && !stays) {
             // A head that cannot be kept is said at the next opening, where somebody listens.
             let _ = outside.keep(&self.layout.dir);
         }
     }
 }
 
-struct Silent;
+pub(crate) struct Silent;
 
 impl StoreEvents for Silent {
     fn event(&self, _: &str) {}

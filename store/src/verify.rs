@@ -4,8 +4,10 @@
 mod clock;
 mod consensus;
 mod descriptors;
+mod given_up;
 mod heads;
 mod inside;
+mod passphrase;
 mod timestamps;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::StoreError;
 use crate::files::{Layout, read_small};
 use crate::frame::{HEADER_BYTES, HEADER_MAGIC};
+use crate::given_up::GivenUp;
 use crate::keys::WorkstationKey;
 use crate::kind::Kind;
 use crate::local::LocalCipher;
@@ -117,11 +120,28 @@ pub struct VerifyReport {
     pub unwitnessed: u64,
     /// Time of the first of them.
     pub unwitnessed_since: Option<Timestamp>,
+    /// What two persons accepted to be missing.
+    pub given_up: Vec<GivenUp>,
     /// Problems beyond those listed.
     pub further_problems: u64,
+    /// Heads that the log does not meet, by their size, and what that means.
+    unmet: Vec<(u64, String)>,
 }
 
 impl VerifyReport {
+    /// The log does not meet a head of this size that it signed before: a problem in any case, to which
+    /// [`Self::settle`] adds who accepted it.
+    fn unmet(&mut self, size: u64, what: String) {
+        self.unmet.push((size, what));
+    }
+
+    fn settle(&mut self) {
+        for (size, what) in std::mem::take(&mut self.unmet) {
+            let accepted = self.given_up.iter().find(|given_up| given_up.covers(size)).map(ToString::to_string);
+            self.problem(None, accepted.map_or(what.clone(), |accepted| format!("{what}; {accepted}")));
+        }
+    }
+
     fn problem(&mut self, entry: Option<u64>, what: impl Into<String>) {
         if self.problems.len() < PROBLEMS {
             self.problems.push(Problem { entry, what: what.into() });
@@ -174,6 +194,7 @@ pub fn verify_against(
         stamps,
         clocks: clock::Clocks::default(),
         published: descriptors::Published::default(),
+        passphrases: passphrase::Passphrases::default(),
     };
     let total = total(&layout)?;
     check.walk(head.as_ref(), progress, total)?;
@@ -197,6 +218,7 @@ struct Check<'a> {
     stamps: timestamps::Stamps,
     clocks: clock::Clocks,
     published: descriptors::Published,
+    passphrases: passphrase::Passphrases,
 }
 
 /// The signed head, or a problem.
@@ -298,6 +320,7 @@ impl<'a> Check<'a> {
             }
         }
         self.passed(frame);
+        self.passphrases.entry(&frame.entry);
         self.report.exhibits += u64::from(frame.entry.exhibit.is_some());
         if let (Kind::Erasure, Some(mandate)) = (frame.entry.kind, frame.entry.mandate) {
             self.erasures.push((mandate, sequence));
@@ -358,6 +381,8 @@ impl<'a> Check<'a> {
         std::mem::take(&mut self.clocks).end(&mut self.report);
         std::mem::take(&mut self.published).end(&mut self.report);
         self.judge_holes();
+        self.given_up();
+        self.report.settle();
         let Some(head) = head else { return };
         self.report.signed_size = head.size;
         if head.size == 0 {
@@ -377,6 +402,8 @@ impl<'a> Check<'a> {
             ));
         }
         self.witnessed();
+        self.report.settle();
+        std::mem::take(&mut self.passphrases).end(self.layout, &mut self.report);
         if !self.identities.is_empty() && self.report.opened + self.report.erased < self.report.exhibits {
             let closed = self.report.exhibits - self.report.opened - self.report.erased;
             self.report.notes.push(format!("{closed} exhibits were not opened by the identities given"));

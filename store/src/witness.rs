@@ -20,6 +20,8 @@ use crate::log::Hash;
 
 /// Name of the digest of a witness's key in the entry that trusts it.
 pub(crate) const KEY: &str = "witness-vkey";
+/// Name of the digest of a witness's key in the entry that strikes it off.
+pub(crate) const STRUCK: &str = "witness-struck";
 /// Name of the digest of a cosigned head in the entry that took it in.
 pub(crate) const HEAD: &str = "cosigned";
 
@@ -64,6 +66,8 @@ pub fn cosigned_at(cosignature: &Cosignature) -> Option<Timestamp> {
 pub(crate) struct Bound {
     /// Digest of a key file, and the entry that trusts it.
     keys: BTreeMap<[u8; 32], u64>,
+    /// Digest of a key file, and the entry that struck it off.
+    struck: BTreeMap<[u8; 32], u64>,
     /// Digest of a cosigned head, and the entry that took it in.
     heads: BTreeMap<[u8; 32], u64>,
 }
@@ -77,6 +81,7 @@ impl Bound {
         for (name, digest) in &entry.digests {
             let list = match name.as_str() {
                 KEY => &mut self.keys,
+                STRUCK => &mut self.struck,
                 HEAD => &mut self.heads,
                 _ => continue,
             };
@@ -116,9 +121,12 @@ impl Fault {
 }
 
 /// What the files and the entries together give.
+#[derive(Default)]
 pub(crate) struct Judged {
     /// Witnesses that the log trusts.
     pub keys: Vec<WitnessKey>,
+    /// Those that it trusted once, and the entry that struck each off.
+    pub struck: Vec<(WitnessKey, u64)>,
     /// Cosigned heads, smallest first.
     pub heads: Vec<CosignedHead>,
     pub faults: Vec<Fault>,
@@ -197,14 +205,31 @@ pub(crate) fn signed_heads(files: &[Kept], log: &Verifier) -> Vec<Seen> {
 /// Holds files and entries against each other. Whether the log at a head's size has that head's
 /// root is not asked here.
 pub(crate) fn judge(files: &[Kept], bound: &Bound, log: &Verifier) -> Judged {
-    let mut judged = Judged { keys: Vec::new(), heads: Vec::new(), faults: Vec::new(), unlisted: Vec::new() };
+    let mut judged = Judged::default();
+    // Keys with the entry that trusts each, in the order of the log.
+    let mut trusted: Vec<(WitnessKey, u64)> = Vec::new();
     for (digest, entry) in &bound.keys {
         let file = files.iter().find(|file| file.sha256 == *digest && file.name.ends_with(".vkey"));
         match file.and_then(|file| WitnessKey::parse(file.text.as_ref()?.strip_suffix('\n')?)) {
-            Some(key) => judged.keys.push(key),
+            Some(key) => match bound.struck.get(digest) {
+                Some(end) if end > entry => judged.struck.push((key, *end)),
+                _ => trusted.push((key, *entry)),
+            },
             None => judged.fault(Some(*entry), "the witness's key that it trusts is not in witness/"),
         }
     }
+    for (digest, entry) in &bound.struck {
+        if bound.keys.get(digest).is_none_or(|trusted| trusted > entry) {
+            judged.fault(Some(*entry), "it strikes off a witness that no entry before it trusts");
+        }
+    }
+    for (key, entry) in &trusted {
+        if let Some((_, end)) = judged.struck.iter().find(|(old, end)| old.name() == key.name() && end < entry) {
+            let what = format!("it trusts {} again, which entry {end} struck off", key.name());
+            judged.faults.push(Fault { entry: Some(*entry), what });
+        }
+    }
+    judged.keys = trusted.into_iter().map(|(key, _)| key).collect();
     for (digest, entry) in &bound.heads {
         if !files.iter().any(|file| file.sha256 == *digest && file.name.ends_with(".checkpoint")) {
             judged.fault(Some(*entry), "the cosigned head that it took in is not in witness/");
@@ -220,15 +245,20 @@ pub(crate) fn judge(files: &[Kept], bound: &Bound, log: &Verifier) -> Judged {
                 judged.unlisted.push(file.name.clone());
             }
         } else if ending == "checkpoint" {
-            let keys = std::mem::take(&mut judged.keys);
+            // What was taken in before a witness was struck off still counts with its cosignature.
+            let then = judged.struck.iter().filter(|(_, end)| entry.is_some_and(|entry| entry < *end));
+            let keys: Vec<WitnessKey> = judged.keys.iter().chain(then.map(|(key, _)| key)).cloned().collect();
             let opened = file.text.as_ref().map(|text| Cosigned::open(text, log, &keys));
-            judged.keys = keys;
             match opened {
                 Some(Ok(cosigned)) if !cosigned.cosignatures.is_empty() => {
                     judged.heads.push(CosignedHead::new(cosigned));
                     if entry.is_none() {
                         judged.unlisted.push(file.name.clone());
                     }
+                }
+                // A stop kept it from the log while its witness was trusted.
+                Some(Ok(_)) if entry.is_none() && by_struck(file, log, &judged.struck) => {
+                    judged.unlisted.push(file.name.clone());
                 }
                 Some(Ok(_)) => judged.fault(entry, format!("witness/{}: no trusted witness cosigned it", file.name)),
                 Some(Err(error)) => judged.fault(entry, format!("witness/{}: {error}", file.name)),
@@ -240,6 +270,13 @@ pub(crate) fn judge(files: &[Kept], bound: &Bound, log: &Verifier) -> Judged {
     }
     judged.heads.sort_by_key(|head| head.size);
     judged
+}
+
+/// Whether a witness that was struck off cosigned a file.
+fn by_struck(file: &Kept, log: &Verifier, struck: &[(WitnessKey, u64)]) -> bool {
+    let keys: Vec<WitnessKey> = struck.iter().map(|(key, _)| key.clone()).collect();
+    let opened = file.text.as_ref().and_then(|text| Cosigned::open(text, log, &keys).ok());
+    opened.is_some_and(|cosigned| !cosigned.cosignatures.is_empty())
 }
 
 impl Judged {

@@ -49,6 +49,8 @@ mod opened;
 mod plugin;
 #[path = "e2e/published.rs"]
 mod published;
+#[path = "e2e/restored.rs"]
+mod restored;
 #[path = "e2e/retention.rs"]
 mod retention;
 #[path = "e2e/running.rs"]
@@ -66,6 +68,8 @@ mod time;
 mod tsa;
 #[path = "e2e/witness.rs"]
 mod witness;
+#[path = "e2e/witness_acts.rs"]
+mod witness_acts;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -88,6 +92,7 @@ fn cases() -> Vec<Case> {
         mandates::cases(),
         running::cases(),
         cookies::cases(),
+        restored::cases(),
         retention::cases(),
         clock::cases(),
         time::cases(),
@@ -100,6 +105,7 @@ fn cases() -> Vec<Case> {
         witness::cases(),
         confined::cases(),
         leak::cases(),
+        witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),
     ]

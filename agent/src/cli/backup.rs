@@ -1,4 +1,4 @@
-//! `vigie backup`, `vigie restore`.
+//! `vigie backup`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use vigie_store::Kind;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use super::{SignArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Problem, exit};
 use crate::mandates;
@@ -29,47 +29,24 @@ pub struct BackupArgs {
     #[arg(long, value_name = "TEXT")]
     label: String,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
-    /// No progress bar.
-    #[arg(long)]
-    quiet: bool,
-}
-
-/// Make a store of a backup.
-#[derive(Args)]
-#[command(
-    after_help = "The backup is verified first. The new store makes its catalogue anew and says in its log that it was restored;\ncookies and frontiers of profiles are not in a backup.\n\nExample:\n  vigie restore /media/disk-3/desk-1 --to store"
-)]
-pub struct RestoreArgs {
-    /// Folder of the backup.
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
-    /// Directory of the new store; it must not exist.
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    sign: SignArgs,
     /// No progress bar.
     #[arg(long)]
     quiet: bool,
 }
 
 pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     if args.label.trim().is_empty() || args.label.len() > LABEL_BYTES || args.label.contains(char::is_control) {
         return Err(Problem::input(format!("a label is one line of 1 to {LABEL_BYTES} bytes: say it otherwise")));
     }
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
     let now = clock().stamp().wall;
     let mandate = mandates::acting(&store, &agent, now)?;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let own = [("form", BACKUP.to_owned()), ("label", args.label.clone())];
-    let act = actor.sign(&store, Kind::Export, now, &args.purpose, &own)?;
+    let act = actor.sign(&store, Kind::Export, now, &args.sign.purpose, &own)?;
     let row = ExportRow { form: BACKUP.into(), label: args.label.clone(), act: act.clone() };
     let private = json!({"label": args.label});
     // Logged before a byte leaves, so that the copy holds its own entry.
@@ -81,19 +58,6 @@ pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
     show::line(format!(
         "{} entries, {} exhibits, {} bytes copied and verified; copy:{} in vigie retention list",
         report.entries, report.exhibits, report.bytes, receipt.sequence
-    ))?;
-    Ok(exit::OK)
-}
-
-pub fn restore(args: RestoreArgs) -> Result<u8, Problem> {
-    let bar = show::Bar(Terminal::new(args.quiet), "restore");
-    let report = vigie_store::restore(&args.dir, &args.to, &bar)?;
-    bar.0.finish();
-    show::line(format!(
-        "{} entries, {} exhibits in {}; compare its head with the newest that is kept elsewhere (vigie checkpoint)",
-        report.entries,
-        report.exhibits,
-        args.to.display()
     ))?;
     Ok(exit::OK)
 }

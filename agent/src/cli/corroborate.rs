@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::json;
 use vigie_store::{Entry, Kind, Reader};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use super::{SignArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
-use crate::corroborate::{Comparison, exchanges, sound};
+use crate::corroborate::{Comparison, exchanges};
 use crate::error::{Problem, exit};
 use crate::identities::{self, Identities};
 use crate::mandates;
@@ -38,12 +38,7 @@ pub struct CorroborateArgs {
     #[arg(long, value_name = "N")]
     identity_passphrase_fd: Option<RawFd>,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -64,20 +59,19 @@ struct Side {
 }
 
 fn side(reader: &Reader, number: u64, identities: &Identities) -> Result<Side, Problem> {
-    if !sound(&mut reader.open_exhibit(number, identities)?)? {
-        return Err(Problem::unsound(format!("a digest inside exhibit {number} does not hold: run vigie verify")));
-    }
     let opened = reader.open_exhibit(number, identities)?;
-    Ok(Side { entry: opened.entry.clone(), exchanges: exchanges(opened)? })
+    let entry = opened.entry.clone();
+    let exchanges = exchanges(opened)?
+        .ok_or_else(|| Problem::unsound(format!("a digest inside exhibit {number} does not hold: run vigie verify")))?;
+    Ok(Side { entry, exchanges })
 }
 
 pub fn corroborate(args: CorroborateArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let identities = identities::open(&args.identity, args.identity_passphrase_fd)?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
+    let reader = Reader::open(&args.sign.open.at.store)?;
     let other = args.with.as_deref().map(Reader::open).transpose()?;
     let there_reader = other.as_ref().unwrap_or(&reader);
     let now = clock().stamp().wall;
@@ -98,7 +92,7 @@ pub fn corroborate(args: CorroborateArgs) -> Result<u8, Problem> {
         ("with", format!("{} {} leaf sha256:{leaf}", there_reader.origin(), args.there)),
         ("verdict", verdict.to_owned()),
     ];
-    let act = actor.sign(&store, Kind::Corroboration, now, &args.purpose, &own)?;
+    let act = actor.sign(&store, Kind::Corroboration, now, &args.sign.purpose, &own)?;
     let within = args.with.is_none();
     let row = CorroborationRow {
         exhibits: if within { vec![args.here, args.there] } else { vec![args.here] },

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_store::Reader;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, proof, purpose, reader, review, show, workstation};
+use super::{OpenArgs, SignArgs, clock, key, open_with, proof, reader, review, show};
 use crate::act::Actor;
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
@@ -127,12 +127,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
@@ -144,19 +139,18 @@ pub fn exhibit(command: ExhibitCommand) -> Result<u8, Problem> {
 }
 
 fn get(args: GetArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let to = args.to.clone().unwrap_or_else(|| PathBuf::from(format!("{}.age", args.number)));
     if to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
     }
-    let key = key(&args.open)?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open_with(&args.open.at.store, key)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let key = key(&args.sign.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open_with(&args.sign.open.at.store, key)?;
+    let reader = Reader::open(&args.sign.open.at.store)?;
     let (entry, mut age) = reader.exhibit(args.number)?;
     let (mandate, now) = (mandates::of_exhibit(&store, &entry)?, clock().stamp().wall);
-    Actor::new(&store, &mandate, &agent, now)?.read(&store, args.number, SEALED_COPY, &args.purpose, now)?;
+    Actor::new(&store, &mandate, &agent, now)?.read(&store, args.number, SEALED_COPY, &args.sign.purpose, now)?;
     let copied = copy(&mut age, &to)?;
     if entry.age.as_ref().is_none_or(|age| age.sha256 != copied.1) {
         return Err(Problem::unsound(format!("exhibit {} is not what the log says: run vigie verify", args.number)));

@@ -7,7 +7,7 @@ use serde_json::json;
 use vigie_store::checkpoint::Verifier;
 use vigie_store::{Kind, Reader};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use super::{SignArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::handover::{FROM, Handover, TO};
@@ -39,12 +39,7 @@ pub struct ToArgs {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 #[derive(Args)]
@@ -53,12 +48,7 @@ pub struct FromArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 pub fn handover(command: HandoverCommand) -> Result<u8, Problem> {
@@ -69,16 +59,15 @@ pub fn handover(command: HandoverCommand) -> Result<u8, Problem> {
 }
 
 fn to(args: ToArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let new = Verifier::parse(args.key.trim()).ok_or_else(|| {
         Problem::input("that is no verifier key of a log: copy what vigie checkpoint --key prints first")
     })?;
     if args.out.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", args.out.display())));
     }
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
     if new.name() == store.origin() {
         return Err(Problem::input("that is this store's own log: name the new workstation's"));
     }
@@ -88,7 +77,7 @@ fn to(args: ToArgs) -> Result<u8, Problem> {
     let now = clock().stamp().wall;
     let mandate = mandates::acting(&store, &agent, now)?;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
-    let act = actor.sign(&store, Kind::Handover, now, &args.purpose, &[(TO, new.to_string())])?;
+    let act = actor.sign(&store, Kind::Handover, now, &args.sign.purpose, &[(TO, new.to_string())])?;
     let row = HandoverRow { form: TO.into(), key: new.to_string(), size: 0, root: String::new(), act: act.clone() };
     let private = json!({"to": new.to_string()});
     let entry = ActEntry { kind: Kind::Handover, row: &row, private, state: Vec::new() };
@@ -108,14 +97,13 @@ fn to(args: ToArgs) -> Result<u8, Problem> {
 }
 
 fn from(args: FromArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let mut text = String::new();
     std::fs::File::open(&args.file)
         .and_then(|file| std::io::Read::read_to_string(&mut std::io::Read::take(file, FILE_BYTES), &mut text))
         .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
     let reader = Reader::open(store.folder())?;
     let handover = Handover::read(&text, &reader.verifier_key())
         .map_err(|why| Problem::input(format!("{}: {why}", args.file.display())))?;
@@ -128,7 +116,7 @@ fn from(args: FromArgs) -> Result<u8, Problem> {
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let root = data_encoding::BASE64.encode(&handover.head.root);
     let own = [(FROM, handover.from.to_string()), ("head", format!("{} {root}", handover.head.size))];
-    let act = actor.sign(&store, Kind::Handover, now, &args.purpose, &own)?;
+    let act = actor.sign(&store, Kind::Handover, now, &args.sign.purpose, &own)?;
     let row = HandoverRow {
         form: FROM.into(),
         key: handover.from.to_string(),

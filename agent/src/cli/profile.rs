@@ -11,7 +11,8 @@ use vigie_config::headers::HeaderSet;
 use vigie_config::profile::Profile;
 use vigie_store::{Commitment, Draft, Kind, Private};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use super::passphrase::ByArgs;
+use super::{OpenArgs, SignArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::jar::Jar;
@@ -28,7 +29,8 @@ pub enum ProfileCommand {
     /// List profiles and shipped header sets.
     #[command(after_help = "Example:\n  vigie profile list --store store --json")]
     List(ListArgs),
-    /// Give a profile's key a new passphrase.
+    /// Give a profile's key a new passphrase. The change is an entry of the log, signed by the agent whose
+    /// key is at hand.
     #[command(after_help = "Example:\n  vigie profile passphrase --store store --profile heron")]
     Passphrase(PassphraseArgs),
     /// A profile's session with a site.
@@ -78,6 +80,8 @@ pub struct ListArgs {
 pub struct PassphraseArgs {
     #[command(flatten)]
     open: OpenArgs,
+    #[command(flatten)]
+    by: ByArgs,
     /// Case (else: the only one with such a profile).
     #[arg(long, value_name = "ID")]
     case: Option<String>,
@@ -98,9 +102,7 @@ pub struct ImportArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
+    sign: SignArgs,
     /// Mandate (else: the only one).
     #[arg(long, value_name = "ID")]
     mandate: Option<String>,
@@ -110,9 +112,6 @@ pub struct ImportArgs {
     /// Read the profile's passphrase from this file descriptor.
     #[arg(long, value_name = "N")]
     profile_passphrase_fd: Option<RawFd>,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
 }
 
 pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
@@ -213,6 +212,7 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
 }
 
 fn passphrase(args: PassphraseArgs) -> Result<u8, Problem> {
+    args.by.check()?;
     let store = open(&args.open)?;
     let fits = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
     let mut found: Vec<ProfileRow> = mandates::rows::<ProfileRow>(&store, Kind::ProfileCreated)?
@@ -225,16 +225,22 @@ fn passphrase(args: PassphraseArgs) -> Result<u8, Problem> {
     };
     let old = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
     let new = secrets::passphrase(Secret::NewProfile, args.new_passphrase_fd, true)?;
-    store.change_profile_passphrase(&row.case, &row.name, &old, &new)?;
-    show::line("the passphrase was changed; copies of the store made before still open with the old one")?;
+    // Tried before anything is said: a wrong one changes nothing.
+    store.unlock_profile(&row.case, &row.name, &old)?;
+    let draft = args.by.draft(&store, Some((&row.case, &row.name)))?;
+    let receipt = store.change_profile_passphrase(&row.case, &row.name, &old, &new, draft)?;
+    show::line(format!(
+        "the passphrase was changed (entry {}); copies of the store made before still open with the old one",
+        receipt.sequence
+    ))?;
     Ok(exit::OK)
 }
 
 fn import(args: ImportArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let text = std::fs::read_to_string(&args.file)
         .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
-    let store = open(&args.open)?;
+    let store = open(&args.sign.open)?;
     let now = clock().stamp().wall;
     let mandate = mandates::open(&store, args.mandate.as_deref(), now)?;
     if !mandate.actions().contains(&Action::Authenticate) {
@@ -245,8 +251,7 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     }
     mandates::revocations(&store)?.check(&mandate, now).map_err(|e| Problem::refused(e.to_string()))?;
     let profile = run::profile(&store, mandate.case(), args.profile.as_deref())?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
+    let agent = args.sign.agent_key()?;
     let hosts: Vec<String> = mandate.targets().iter().map(|target| target.host().reveal().to_owned()).collect();
     let powers = Powers::bind(mandate, &profile, agent.public(), now).map_err(|e| Problem::refused(e.to_string()))?;
     let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
@@ -261,12 +266,12 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
     }
     let actor = Actor::new(&store, powers.mandate(), &agent, now)?;
     let own = [("profile", profile.name().to_owned()), ("cookies", taken.to_string())];
-    let act = actor.sign(&store, Kind::ProfileSession, now, &args.purpose, &own)?;
+    let act = actor.sign(&store, Kind::ProfileSession, now, &args.sign.purpose, &own)?;
     let row = ProfileSessionRow {
         profile: profile.name().to_owned(),
         mandate: powers.mandate().id().to_owned(),
         cookies: taken as u64,
-        purpose: args.purpose.clone(),
+        purpose: args.sign.purpose.clone(),
         act: act.clone(),
     };
     let entry = ActEntry { kind: Kind::ProfileSession, row: &row, private: json!({}), state };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, open, purpose, show, workstation};
+use super::{OpenArgs, SignArgs, clock, open, show};
 use crate::error::{Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::retention::{self, cases};
@@ -48,12 +48,7 @@ pub struct TakeArgs {
     #[arg(long, value_name = "FILE", required = true)]
     signature: Vec<PathBuf>,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 #[derive(Args)]
@@ -65,12 +60,7 @@ pub struct EraseArgs {
     #[arg(long)]
     early: bool,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
     /// No progress bar.
     #[arg(long)]
     quiet: bool,
@@ -104,9 +94,9 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
         .into_iter()
         .map(|(id, case)| Listed {
             state: case.state(today),
+            exhibits: case.exhibit_count() as u64,
             case: id,
             mandates: case.mandates.iter().map(|mandate| mandate.id().to_owned()).collect(),
-            exhibits: case.exhibits,
             keep_until: case.keep_until.to_string(),
             days_left: today.until(case.keep_until).map_or(0, |span| span.get_days()),
             holds: case.papers.holds.into_iter().collect(),
@@ -131,16 +121,15 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
 }
 
 fn take(args: TakeArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|e| Problem::input(format!("reading {}: {e}", path.display())));
     let document = read(&args.file)?;
     let signatures = args.signature.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
     let now = clock().stamp().wall;
-    let (paper, entry) = retention::take(&store, document, signatures, &agent, &args.purpose, now)?;
+    let (paper, entry) = retention::take(&store, document, signatures, &agent, &args.sign.purpose, now)?;
     show::line(format!(
         "{} about the case {}, signed by {}: entry {entry}",
         paper.id,
@@ -151,14 +140,13 @@ fn take(args: TakeArgs) -> Result<u8, Problem> {
 }
 
 fn erase(args: EraseArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open(&args.open)?;
+    args.sign.check()?;
+    let agent = args.sign.agent_key()?;
+    let store = open(&args.sign.open)?;
     let terminal = Terminal::new(args.quiet);
     let now = clock().stamp().wall;
     let tell = |done, total| terminal.job("erase", done, total);
-    let erased = retention::erase(&store, &args.case, args.early, &agent, &args.purpose, now, tell)?;
+    let erased = retention::erase(&store, &args.case, args.early, &agent, &args.sign.purpose, now, tell)?;
     terminal.finish();
     show::line(format!(
         "{} exhibits of the case {} erased here ({} entries, {} bytes)",

@@ -13,7 +13,7 @@ use vigie_warc::{Payload, RecordHead, WarcError, WarcReader, check_each};
 use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::Document;
 
-use super::{AgentArgs, OpenArgs, SandboxArgs, agent_key, clock, key, open_with, purpose, show, workstation};
+use super::{SandboxArgs, SignArgs, clock, key, open_with, show};
 use crate::act::Actor;
 use crate::error::{Failing, Problem, exit};
 use crate::parts::{Launcher, ParsePool};
@@ -47,12 +47,7 @@ pub struct ReviewArgs {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
     /// The list as JSON.
@@ -73,16 +68,15 @@ struct Listed {
 }
 
 pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     if let Some(to) = args.to.as_deref().filter(|to| to.exists()) {
         return Err(Problem::input(format!("{} exists already: name another file", to.display())));
     }
     let identities = identities::open(&args.identity, args.identity_passphrase_fd)?;
-    let key = key(&args.open)?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open_with(&args.open.at.store, key)?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let key = key(&args.sign.open)?;
+    let agent = args.sign.agent_key()?;
+    let store = open_with(&args.sign.open.at.store, key)?;
+    let reader = Reader::open(&args.sign.open.at.store)?;
     let (entry, _) = reader.exhibit(args.number)?;
     let mandate = mandates::of_exhibit(&store, &entry)?;
     let now = clock().stamp().wall;
@@ -96,7 +90,7 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
     };
     // Logged before the first byte is made readable: nothing is read without an entry.
     let form = if args.to.is_some() { OPENED_FILE } else { OPENED_MEMORY };
-    actor.read(&store, args.number, form, &args.purpose, now)?;
+    actor.read(&store, args.number, form, &args.sign.purpose, now)?;
     match (&args.to, args.record) {
         (Some(to), _) => copy(opened, to),
         (None, Some(record)) => {

@@ -15,10 +15,7 @@ use vigie_confine::Role;
 use vigie_store::Store;
 use vigie_wire::control::Confinement;
 
-use super::{
-    AgentArgs, OpenArgs, SandboxArgs, agent_key, clock, head_leaves, key, open_with, outside, purpose, show,
-    workstation,
-};
+use super::{SandboxArgs, SignArgs, agent_key, clock, head_leaves, key, open_with, outside, show, workstation};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::parts::{Launcher, ParsePool};
@@ -32,9 +29,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Args)]
 struct Common {
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
+    sign: SignArgs,
     /// Mandate (else: the only one).
     #[arg(long, value_name = "ID")]
     mandate: Option<String>,
@@ -44,9 +39,6 @@ struct Common {
     /// Read the profile's passphrase from this file descriptor.
     #[arg(long, value_name = "N")]
     profile_passphrase_fd: Option<RawFd>,
-    /// Why: stands in the log and in every exhibit.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
     #[command(flatten)]
     sandbox: SandboxArgs,
     /// The result as JSON.
@@ -103,13 +95,13 @@ pub fn run(args: RunArgs) -> Result<u8, Problem> {
 }
 
 fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
-    let folder = &args.open.at.store;
-    let workstation = workstation(args.agent.config.as_deref(), folder)?;
+    args.sign.check()?;
+    let folder = &args.sign.open.at.store;
+    let workstation = workstation(args.sign.agent.config.as_deref(), folder)?;
     // Everything that may be asked for is asked before the first round, and once.
-    let key = key(&args.open)?;
+    let key = key(&args.sign.open)?;
     let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
-    let mut agent = agent_key(&args.agent, &workstation)?;
+    let mut agent = agent_key(&args.sign.agent, &workstation)?;
     let launcher = Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, agent.file())?);
     agent.through(&launcher);
     let agent = Arc::new(agent);
@@ -130,7 +122,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             mandate: args.mandate.clone(),
             profile: args.profile.clone(),
             profile_passphrase: profile_passphrase.clone(),
-            purpose: args.purpose.clone(),
+            purpose: args.sign.purpose.clone(),
             clock: clock(),
             monitor: Arc::clone(&terminal),
             launcher: Arc::clone(&launcher),

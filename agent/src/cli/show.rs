@@ -89,6 +89,20 @@ impl StoreEvents for Events {
     }
 }
 
+/// The same, with a bar while the catalogue is made anew.
+pub struct Rebuilding(pub Terminal);
+
+impl StoreEvents for Rebuilding {
+    fn event(&self, text: &str) {
+        self.0.finish();
+        Events.event(text);
+    }
+
+    fn rebuilding(&self, done: u64, total: u64) {
+        self.0.job("rebuild", done, total);
+    }
+}
+
 /// A progress bar of a job of the store's, by its name.
 pub struct Bar(pub Terminal, pub &'static str);
 

@@ -50,6 +50,10 @@ struct Status {
     witnessed: Option<Vouched>,
     unwitnessed: u64,
     unwitnessed_since: Option<String>,
+    /// Witnesses that are trusted no more, and since which entry.
+    distrusted: Vec<String>,
+    /// Entries of an earlier history that are missing, who accepted it and why.
+    given_up: Vec<String>,
     /// Where the newest head is kept outside the store.
     kept_outside: Option<String>,
     /// The time stamp over most entries.
@@ -126,6 +130,8 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
         witnessed: witnessed.newest().map(Vouched::of),
         unwitnessed: witnessed.unwitnessed,
         unwitnessed_since: witnessed.since.map(|since| since.to_string()),
+        distrusted: witnessed.struck.iter().map(|(key, entry)| format!("{key} since entry {entry}")).collect(),
+        given_up: reader.given_up()?.iter().map(ToString::to_string).collect(),
         kept_outside: kept_outside(&args.open.at.store)?,
         unstamped: reader.size(),
         open_requests: vigie_store::open_requests(&args.open.at.store)?,
@@ -251,6 +257,12 @@ fn text(status: &Status) -> Result<(), Problem> {
         status.first.as_deref().unwrap_or("-"),
         status.last.as_deref().unwrap_or("-")
     ))?;
+    for given_up in &status.given_up {
+        show::line(format!("\u{1b}[31mMISSING\u{1b}[0m     {given_up}"))?;
+    }
+    for struck in &status.distrusted {
+        show::line(format!("distrusted  {struck}"))?;
+    }
     if let Some(vouched) = &status.witnessed {
         show::line(format!("witnessed   {vouched}"))?;
     }

@@ -4,8 +4,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vigie_store::{Reader, Store, StoreError, forecast};
 
-use super::{OpenArgs, clock, key, open_with, outside, reader, show};
+use super::{OpenArgs, clock, key, open_as, outside, reader, show};
 use crate::error::{Problem, exit};
+use crate::monitor::{Monitor, Terminal};
 
 /// Look at the store's own parts, rebuild its catalogue.
 #[derive(Subcommand)]
@@ -34,6 +35,9 @@ pub struct CheckArgs {
 pub struct RebuildArgs {
     #[command(flatten)]
     open: OpenArgs,
+    /// No progress bar.
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(Serialize)]
@@ -100,7 +104,9 @@ fn rebuild(args: RebuildArgs) -> Result<u8, Problem> {
     // An older copy is met before anything in it changes.
     reader(&args.open.at.store)?;
     Store::mark_for_rebuild(&args.open.at.store)?;
-    let store = open_with(&args.open.at.store, key)?;
+    let events = show::Rebuilding(Terminal::new(args.quiet));
+    let store = open_as(&args.open.at.store, key, None, &events)?;
+    events.0.finish();
     drop(store);
     let reader = reader(&args.open.at.store)?;
     show::line(format!("the catalogue was made anew from {} entries", reader.size()))?;

@@ -63,6 +63,8 @@ struct Told<'a> {
     stamps: Vec<Stamp>,
     sessions: Vec<Session>,
     descriptors: Vec<Published>,
+    /// Entries of an earlier history that are missing, who accepted it and why.
+    given_up: Vec<String>,
     problems: Vec<String>,
     notes: &'a [String],
 }
@@ -181,6 +183,7 @@ pub fn verify(args: VerifyArgs) -> Result<u8, Problem> {
         stamps: report.stamps.into_iter().map(told_stamp).collect(),
         sessions: report.sessions.into_iter().map(told_session).collect(),
         descriptors: report.descriptors.into_iter().map(told_descriptor).collect(),
+        given_up: report.given_up.iter().map(ToString::to_string).collect(),
         problems: report.problems.iter().map(ToString::to_string).collect(),
         notes: &report.notes,
     };

@@ -9,7 +9,7 @@ use vigie_config::mandate::Mandate;
 use vigie_store::{CosignedHead, Draft, Kind, Store, StoreError, WitnessKey, Witnessed, cosigned_at};
 
 use super::file::{read_text, write_new};
-use super::{AgentArgs, OpenArgs, StoreArgs, agent_key, clock, head_leaves, open, purpose, reader, show, workstation};
+use super::{SignArgs, StoreArgs, clock, head_leaves, open, reader, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Problem, exit};
 use crate::mandates;
@@ -24,6 +24,12 @@ pub enum WitnessCommand {
         after_help = "Example:\n  vigie witness trust 'witness.example+5e6f7a8b+BA…' --store store --purpose 'custodian, room 12'"
     )]
     Trust(TrustArgs),
+    /// Trust a witness no more: what it cosigned counts if it was taken in before, nothing later does,
+    /// and nobody is trusted under its name again. The act is signed by the agent.
+    #[command(
+        after_help = "Example:\n  vigie witness distrust witness.example --store store --purpose 'its machine was stolen'"
+    )]
+    Distrust(DistrustArgs),
     /// Write a request (C2SP tlog-witness add-checkpoint) for each trusted witness into a folder.
     #[command(
         after_help = "Example:\n  vigie witness export --to /media/stick --store store\n\nThen, on the witness's machine:\n  vigie-witness cosign witness /media/stick/REQUEST --to /media/stick/cosigned.txt"
@@ -36,17 +42,14 @@ pub enum WitnessCommand {
     Import(ImportArgs),
 }
 
-/// Who acts, and why.
+/// Who acts, under what, and why.
 #[derive(Args)]
 pub struct ActArgs {
-    /// Mandate under which the agent acts (else: the only one).
+    /// Mandate under which the agent acts (else: the newest that lets them).
     #[arg(long, value_name = "ID")]
     mandate: Option<String>,
     #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 #[derive(Args)]
@@ -54,8 +57,6 @@ pub struct TrustArgs {
     /// The witness's key, as `vigie-witness init` and `vigie-witness status` print it.
     #[arg(value_name = "VKEY")]
     vkey: String,
-    #[command(flatten)]
-    open: OpenArgs,
     #[command(flatten)]
     act: ActArgs,
 }
@@ -81,7 +82,14 @@ pub struct ImportArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    open: OpenArgs,
+    act: ActArgs,
+}
+
+#[derive(Args)]
+pub struct DistrustArgs {
+    /// The witness's name.
+    #[arg(value_name = "NAME")]
+    name: String,
     #[command(flatten)]
     act: ActArgs,
 }
@@ -89,27 +97,42 @@ pub struct ImportArgs {
 pub fn witness(command: WitnessCommand) -> Result<u8, Problem> {
     match command {
         WitnessCommand::Trust(args) => trust(args),
+        WitnessCommand::Distrust(args) => distrust(args),
         WitnessCommand::Export(args) => export(args),
         WitnessCommand::Import(args) => import(args),
     }
 }
 
 fn trust(args: TrustArgs) -> Result<u8, Problem> {
-    purpose(&args.act.purpose)?;
+    args.act.sign.check()?;
     if WitnessKey::parse(args.vkey.trim()).is_none() {
         return Err(Problem::input(
             "not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status",
         ));
     }
-    let store = open(&args.open)?;
+    let store = open(&args.act.sign.open)?;
     let (key, known) = store.check_witness(&args.vkey)?;
     if known {
         show::line(format!("{} was trusted already", key.name()))?;
         return Ok(exit::OK);
     }
-    let draft = act(&store, &args.open, &args.act, &About::Key(&key))?;
+    let draft = act(&store, &args.act, &About::Key(&key))?;
     let receipt = store.trust_witness(&key, draft)?;
     show::line(format!("{} is trusted as a witness (entry {})", key.name(), receipt.sequence))?;
+    Ok(exit::OK)
+}
+
+fn distrust(args: DistrustArgs) -> Result<u8, Problem> {
+    args.act.sign.check()?;
+    let store = open(&args.act.sign.open)?;
+    let key = store.trusted_witness(&args.name)?;
+    let draft = act(&store, &args.act, &About::Struck(&key))?;
+    let receipt = store.distrust_witness(&key, draft)?;
+    show::line(format!(
+        "{} is trusted no more (entry {}); what it cosigned before still counts as it did",
+        key.name(),
+        receipt.sequence
+    ))?;
     Ok(exit::OK)
 }
 
@@ -152,15 +175,15 @@ fn chosen<'a>(witnessed: &'a Witnessed, name: Option<&str>) -> Result<Vec<&'a Wi
 }
 
 fn import(args: ImportArgs) -> Result<u8, Problem> {
-    purpose(&args.act.purpose)?;
+    args.act.sign.check()?;
     let text = read_text(&args.file, "checkpoint")?;
-    let store = open(&args.open)?;
+    let store = open(&args.act.sign.open)?;
     let of_file = |error: StoreError| Problem::from(error).of(&args.file);
     let checked = store.check_cosigned(&text).map_err(of_file)?;
     let receipt = match checked.is_known() {
         true => None,
         false => {
-            let draft = act(&store, &args.open, &args.act, &About::Head(checked.head()))?;
+            let draft = act(&store, &args.act, &About::Head(checked.head()))?;
             Some(store.take_cosigned(&checked, draft)?)
         }
     };
@@ -178,6 +201,7 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
 /// What an act of kind `witness` is about.
 enum About<'a> {
     Key(&'a WitnessKey),
+    Struck(&'a WitnessKey),
     Head(&'a CosignedHead),
 }
 
@@ -186,6 +210,7 @@ impl About<'_> {
     fn lines(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Key(key) => vec![("witness", key.to_string())],
+            Self::Struck(key) => vec![("distrusted", key.to_string())],
             Self::Head(head) => {
                 let mut lines = vec![("size", head.size.to_string()), ("root", hex(&head.root))];
                 let by = head.cosignatures.iter().map(|by| ("cosigned", format!("{} {}", by.time, by.witness)));
@@ -199,6 +224,7 @@ impl About<'_> {
         let (mandate, purpose, act) = (mandate.id().to_owned(), purpose.to_owned(), act.clone());
         match self {
             Self::Key(key) => WitnessRow::Trusted { witness: key.to_string(), mandate, purpose, act },
+            Self::Struck(key) => WitnessRow::Distrusted { witness: key.to_string(), mandate, purpose, act },
             Self::Head(head) => {
                 let by = head.cosignatures.iter();
                 let by = by.map(|by| CosignatureRow { witness: by.witness.to_string(), time: by.time });
@@ -210,15 +236,13 @@ impl About<'_> {
 }
 
 /// The signed entry.
-fn act(store: &Store, open: &OpenArgs, args: &ActArgs, about: &About<'_>) -> Result<Draft, Problem> {
+fn act(store: &Store, args: &ActArgs, about: &About<'_>) -> Result<Draft, Problem> {
     let now = clock().stamp().wall;
-    let workstation = workstation(args.agent.config.as_deref(), &open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let mandate = mandates::find(store, args.mandate.as_deref())?;
-    let mandate = mandates::read(store, &mandate.id)?;
+    let agent = args.sign.agent_key()?;
+    let mandate = mandates::named_or_acting(store, args.mandate.as_deref(), &agent, now)?;
     let actor = Actor::new(store, &mandate, &agent, now)?;
-    let act = actor.sign(store, Kind::Witness, now, &args.purpose, &about.lines())?;
-    let row = about.row(&mandate, &args.purpose, &act);
+    let act = actor.sign(store, Kind::Witness, now, &args.sign.purpose, &about.lines())?;
+    let row = about.row(&mandate, &args.sign.purpose, &act);
     actor.draft(&act, ActEntry { kind: Kind::Witness, row: &row, private: json!({}), state: Vec::new() }, now)
 }
 

@@ -8,6 +8,7 @@ mod headers;
 mod legal;
 mod mandate;
 mod profile;
+mod restoration;
 mod retention;
 mod revocation;
 mod signers;

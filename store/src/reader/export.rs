@@ -17,6 +17,8 @@ use crate::witness::{self, CosignedHead, Judged};
 pub struct Witnessed {
     /// Those that the log trusts.
     pub witnesses: Vec<WitnessKey>,
+    /// Those that it trusts no more, and since which entry.
+    pub struck: Vec<(WitnessKey, u64)>,
     /// What they cosigned, smallest first.
     pub heads: Vec<CosignedHead>,
     /// Entries after the largest of these heads.
@@ -46,7 +48,7 @@ impl Reader {
 
     /// The entry of an exhibit.
     pub fn entry_of_exhibit(&self, number: u64) -> Result<u64, StoreError> {
-        let exhibits = &self.index()?.exhibits;
+        let exhibits = &self.places()?.exhibits;
         let place = number.checked_sub(1).and_then(|at| exhibits.get(usize::try_from(at).ok()?));
         place.copied().ok_or(StoreError::NoSuchExhibit { number })
     }
@@ -122,13 +124,13 @@ impl Reader {
         let index = self.index()?;
         let seen = witness::signed_heads(&self.kept, &self.verifier);
         witness::hold(&seen, &self.head, |size| index.root_at(size))?;
-        let Judged { keys, heads, faults, .. } = witness::judge(&self.kept, &index.witnesses, &self.verifier);
+        let Judged { keys, struck, heads, faults, .. } = witness::judge(&self.kept, &index.witnesses, &self.verifier);
         if let Some(fault) = faults.first() {
             return Err(fault.error());
         }
         let size = heads.last().map_or(0, |head| head.size);
         let since = usize::try_from(size).ok().and_then(|at| index.times.get(at).copied());
-        Ok(Witnessed { witnesses: keys, heads, unwitnessed: self.head.size - size, since })
+        Ok(Witnessed { witnesses: keys, struck, heads, unwitnessed: self.head.size - size, since })
     }
 
     fn inclusion_in(&self, sequence: u64, size: u64) -> Result<Vec<Hash>, StoreError> {

@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::files::Layout;
 use crate::log::Hash;
 use crate::outside::Outside;
-use crate::settings::StoreEvents;
+use crate::settings::{Settings, StoreEvents};
 use crate::witness::{self, Seen};
 
 /// Heads that the log must go on from.
@@ -19,9 +19,14 @@ pub(super) struct Before<'a> {
 
 impl<'a> Before<'a> {
     /// Reads them.
-    pub fn read(layout: &Layout, log: &Verifier, outside: Option<&'a Outside>) -> Result<Self, StoreError> {
+    pub fn read(layout: &Layout, log: &Verifier, settings: &'a Settings) -> Result<Self, StoreError> {
         let mut seen = witness::signed_heads(&witness::files(layout)?, log);
+        let outside = settings.outside.as_ref();
         let kept = outside.map(|outside| outside.read(layout, log)).transpose()?.flatten();
+        if settings.giving_up.is_some() && kept.as_ref().map(|kept| (kept.size, kept.root)) == settings.giving_up {
+            // It stays where it is until the entry that gives it up is durable.
+            return Ok(Self { seen, outside: None, kept: None });
+        }
         let size = kept.as_ref().map(|kept| kept.size);
         seen.extend(kept);
         Ok(Self { seen, outside, kept: size })

@@ -11,7 +11,7 @@ use crate::draft::{Draft, Receipt};
 use crate::error::StoreError;
 use crate::kind::Kind;
 use crate::log::{Hash, Tree};
-use crate::witness::{self, Bound, CosignedHead, HEAD, Judged, KEY, Seen};
+use crate::witness::{self, Bound, CosignedHead, HEAD, Judged, KEY, STRUCK, Seen};
 
 /// A cosigned head that this log goes on from, and that may be taken in.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ impl Store {
     /// already. Its file is put back if it went missing.
     ///
     /// # Errors
-    /// [`StoreError::NotTaken`] for text that is no such key, and for another key under the name of
-    /// a witness that is trusted.
+    /// [`StoreError::NotTaken`] for text that is no such key, for another key under the name of a
+    /// witness that is trusted, and for any key under the name of one that was struck off.
     pub fn check_witness(&self, vkey: &str) -> Result<(WitnessKey, bool), StoreError> {
         let key = WitnessKey::parse(vkey.trim()).ok_or_else(|| {
             not_taken("not the verifier key of a witness (a line name+hash+base64): copy it from vigie-witness status")
@@ -47,7 +47,14 @@ impl Store {
         if self.bound_by_entries()?.has_key(&Sha256::digest(&file).into()) {
             self.put_back(&file, "vkey")?;
         }
-        let trusted = self.judged()?.keys;
+        let Judged { keys: trusted, struck, .. } = self.judged()?;
+        if let Some((other, entry)) = struck.iter().find(|(other, _)| other.name() == key.name()) {
+            let which = if *other == key { String::new() } else { format!(" under another key, {other}") };
+            return Err(not_taken(format!(
+                "{} was struck off by entry {entry}{which}: a witness that is to be trusted takes a new name and key",
+                key.name()
+            )));
+        }
         let known = trusted.contains(&key);
         match trusted.iter().find(|other| !known && other.name() == key.name()) {
             Some(other) => Err(not_taken(format!(
@@ -63,6 +70,26 @@ impl Store {
     pub fn trust_witness(&self, key: &WitnessKey, act: Draft) -> Result<Receipt, StoreError> {
         let digest = witness::keep(&self.layout, &witness::key_file(key), "vkey", self.disk.as_ref())?;
         self.bind(act, KEY, digest)
+    }
+
+    /// The key of a witness that is trusted, by its name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotTaken`] when none of that name is.
+    pub fn trusted_witness(&self, name: &str) -> Result<WitnessKey, StoreError> {
+        let Judged { keys, struck, .. } = self.judged()?;
+        if let Some((_, entry)) = struck.iter().find(|(key, _)| key.name() == name) {
+            return Err(not_taken(format!("{name} was struck off already, by entry {entry}")));
+        }
+        keys.into_iter().find(|key| key.name() == name).ok_or_else(|| {
+            not_taken(format!("this store trusts no witness {name}: see vigie status for those that it does"))
+        })
+    }
+
+    /// Trusts a witness no more: what is taken in behind this entry does not count with its
+    /// cosignature. `act` is the agent's, of kind `witness`, and the entry also binds the key.
+    pub fn distrust_witness(&self, key: &WitnessKey, act: Draft) -> Result<Receipt, StoreError> {
+        self.bind(act, STRUCK, Sha256::digest(witness::key_file(key)).into())
     }
 
     /// Holds a checkpoint that witnesses cosigned against this log. One that was taken in before is
@@ -140,7 +167,7 @@ impl Store {
         Ok(())
     }
 
-    fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
+    pub(super) fn root_at(&self, size: u64) -> Result<Hash, StoreError> {
         Ok(Tree::restore(size, |level, index| self.catalogue.node(level, index))?.root())
     }
 

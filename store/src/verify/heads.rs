@@ -1,6 +1,6 @@
 //! The log against heads that it signed before: those that witnesses cosigned, kept in
-//! `witness/`, the newest one, kept outside the store, and those that were kept elsewhere. This is what shows a log that was rewritten
-//! or put back by someone who holds its key.
+//! `witness/`, the newest one, kept outside the store, and those that were kept elsewhere. This is
+//! what shows a log that was rewritten or put back by someone who holds its key.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use vigie_log::cosignature::{Cosigned, WitnessKey};
 use super::{Check, VerifyOptions, VerifyReport};
 use crate::error::StoreError;
 use crate::files::Layout;
+use crate::given_up::{self, Said};
 use crate::log::Hash;
 use crate::segment::Frame;
 use crate::witness::{self, Bound, CosignedHead, Kept, Seen, cosigned_at};
@@ -26,7 +27,7 @@ pub struct KnownHead {
 
 /// Heads that the entries are held against as they pass.
 pub(super) struct Heads {
-    log: Option<Verifier>,
+    pub(super) log: Option<Verifier>,
     files: Vec<Kept>,
     elsewhere: Vec<KnownHead>,
     /// Only these witnesses count, when there are any.
@@ -35,7 +36,9 @@ pub(super) struct Heads {
     /// What each size must have as its root, and who says so.
     roots: BTreeMap<u64, Vec<(Hash, String)>>,
     /// Sizes and roots that the entries had as they passed, where some head speaks of the size.
-    held: BTreeMap<u64, Hash>,
+    pub(super) held: BTreeMap<u64, Hash>,
+    /// What was given up, as entries say.
+    pub(super) given_up: Said,
     /// Times of the entries on both sides of such a size.
     times: BTreeMap<u64, Timestamp>,
 }
@@ -63,6 +66,10 @@ impl Heads {
                 roots.entry(size).or_default().push((root, whence));
             }
         }
+        // The log must show its roots where papers about given-up heads speak of them.
+        for size in given_up::sizes(layout) {
+            roots.entry(size).or_default();
+        }
         Ok(Self {
             log,
             files,
@@ -71,6 +78,7 @@ impl Heads {
             bound: Bound::default(),
             roots,
             held: BTreeMap::new(),
+            given_up: Said::default(),
             times: BTreeMap::new(),
         })
     }
@@ -81,6 +89,7 @@ impl Check<'_> {
     pub(super) fn passed(&mut self, frame: &Frame) {
         let sequence = frame.entry.sequence;
         self.heads.bound.take(&frame.entry);
+        self.heads.given_up.take(&frame.entry);
         let beside = |size: u64| self.heads.roots.contains_key(&size);
         if sequence == 0 || beside(sequence) || beside(sequence + 1) {
             self.heads.times.insert(sequence, frame.entry.stamp.wall);
@@ -103,7 +112,7 @@ impl Check<'_> {
                 let what = format!(
                     "the first {size} entries are not those that were signed before ({whence}): the log was rewritten, or two copies of the store were written to (fork)"
                 );
-                self.report.problem(None, what);
+                self.report.unmet(size, what);
             }
         }
     }
@@ -113,27 +122,41 @@ impl Check<'_> {
     pub(super) fn witnessed(&mut self) {
         let signed = self.report.signed_size;
         let larger: Vec<_> = self.heads.roots.range(signed + 1..).map(|(size, heads)| (*size, heads.clone())).collect();
-        for (_, whence) in larger.iter().flat_map(|(_, heads)| heads) {
+        for (size, whence) in
+            larger.iter().flat_map(|(size, heads)| heads.iter().map(move |(_, whence)| (*size, whence)))
+        {
             let what = format!(
                 "the signed head covers {signed} entries, fewer than were signed before ({whence}): entries were taken away, or an older copy of the store was put back (rollback)"
             );
-            self.report.problem(None, what);
+            self.report.unmet(size, what);
         }
         let Some(log) = self.heads.log.clone() else { return };
         let judged = witness::judge(&self.heads.files, &self.heads.bound, &log);
         for fault in judged.faults {
             self.report.problem(fault.entry, fault.what);
         }
+        for (key, entry) in &judged.struck {
+            self.report.notes.push(format!(
+                "{} ({key}) is trusted no more since entry {entry}: its cosignatures count if they were taken in before",
+                key.name()
+            ));
+        }
         for name in judged.unlisted {
             self.report.notes.push(format!(
                 "no entry names witness/{name}: taking it in was stopped half-way, or it was put there; take it in again"
             ));
         }
-        let known = if self.heads.witnesses.is_empty() { judged.keys } else { self.heads.witnesses.clone() };
+        let known = if self.heads.witnesses.is_empty() { judged.keys.clone() } else { self.heads.witnesses.clone() };
         let texts =
             judged.heads.iter().map(|head| &head.text).chain(self.heads.elsewhere.iter().map(|head| &head.text));
         let mut heads = Vec::new();
         for text in texts {
+            // Each as it counted when it was taken in; a verifier's own witnesses count as they say.
+            let then = judged.heads.iter().find(|head| head.text == *text).filter(|_| self.heads.witnesses.is_empty());
+            if let Some(head) = then {
+                heads.push(head.clone());
+                continue;
+            }
             match Cosigned::open(text, &log, &known) {
                 Ok(cosigned) if !cosigned.cosignatures.is_empty() => heads.push(CosignedHead::new(cosigned)),
                 Ok(_) => {}

@@ -12,6 +12,7 @@ use crate::entry::Entry;
 use crate::error::StoreError;
 use crate::kind::Kind;
 use crate::local::{Inside, Local, Opening, PrivatePart};
+use crate::private::{self, Closed};
 use crate::segment::{Frame, Segment};
 
 /// Namespace of agents' signatures (PROTOCOL.sshsig).
@@ -20,8 +21,6 @@ const NAMESPACE: &str = "vigie-act";
 const ERASED: &str = "erased";
 /// What an agent's act commits to.
 pub(super) const SIGNED_ACT: [&str; 2] = ["agent-statement", "agent-signature"];
-/// Largest plaintext of a private part read, in bytes.
-const PRIVATE_BYTES: u64 = 32 << 20;
 
 impl Check<'_> {
     pub(super) fn inside(&mut self, segment: &Segment, frame: &Frame, damaged: &[&str]) -> Result<(), StoreError> {
@@ -107,23 +106,17 @@ impl Check<'_> {
     /// Opens the private part and every commitment with it.
     fn private_part(&mut self, segment: &Segment, frame: &Frame) -> Result<Option<PrivatePart>, StoreError> {
         let sequence = frame.entry.sequence;
-        let sealed = frame.private(segment)?;
-        let mut plain = Vec::new();
-        let opened = age::Decryptor::new_buffered(&sealed[..])
-            .and_then(|age| age.decrypt(self.identities.iter().map(AsRef::as_ref)))
-            .and_then(|reader| reader.take(PRIVATE_BYTES).read_to_end(&mut plain).map_err(age::DecryptError::Io));
-        match opened {
-            Ok(_) => {}
-            Err(age::DecryptError::NoMatchingKeys) => return Ok(None),
-            Err(error) => {
+        let part = match private::open(&frame.private(segment)?, self.identities.iter().map(AsRef::as_ref)) {
+            Ok(part) => part,
+            Err(Closed::Age(age::DecryptError::NoMatchingKeys)) => return Ok(None),
+            Err(Closed::Age(error)) => {
                 self.report.problem(Some(sequence), format!("its private part does not open ({error})"));
                 return Ok(None);
             }
-        }
-        let part = serde_json::from_slice(&plain).ok().filter(|part: &PrivatePart| part.format == PrivatePart::FORMAT);
-        let Some(part) = part else {
-            self.report.problem(Some(sequence), "its private part is not of the format vigie.private/1");
-            return Ok(None);
+            Err(Closed::Format) => {
+                self.report.problem(Some(sequence), "its private part is not of the format vigie.private/1");
+                return Ok(None);
+            }
         };
         self.report.private_parts += 1;
         for opening in &part.openings {

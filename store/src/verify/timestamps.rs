@@ -119,7 +119,7 @@ impl Stamps {
                 let size = tree.size();
                 let what =
                     format!("{file} was signed over other {size} entries than these: the log is another one (fork)");
-                report.problem(None, what);
+                report.unmet(size, what);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Stamps {
                 let what = format!(
                     "{file} was signed over {covered} entries, the log has {size}: an older one was put back (rollback)"
                 );
-                report.problem(None, what);
+                report.unmet(*covered, what);
             }
         }
         let mut roots: Vec<[u8; 32]> = Vec::new();

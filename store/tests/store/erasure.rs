@@ -6,10 +6,10 @@ use vigie_store::{Commitment, Draft, Erased, Kind, Reader, Store, StoreError};
 
 use crate::kit::{Kit, draft};
 
-const MANDATE: [u8; 32] = [0xAB; 32];
+pub const MANDATE: [u8; 32] = [0xAB; 32];
 
 /// An erasure that an agent signed, of a form and under a mandate.
-fn erasure(mandate: [u8; 32], form: &str) -> Draft {
+pub fn erasure(mandate: [u8; 32], form: &str) -> Draft {
     let agent = ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(&[4; 32]));
     let statement = "vigie erasure\n".to_owned();
     let signature = agent

@@ -2,11 +2,14 @@
 //! do.
 
 use std::io::Read;
+use std::sync::{Arc, Mutex};
 
 use age::secrecy::SecretString;
-use vigie_store::{Forecast, Reader, StoreError, forecast, unlock_key};
+use sha2::{Digest, Sha256};
+use vigie_store::{Forecast, Kind, Reader, Settings, Store, StoreError, StoreEvents, forecast, unlock_key};
 
-use crate::kit::{Kit, copy_tree, passphrase, warc};
+use crate::kit::{Kit, copy_tree, draft, passphrase, warc};
+use crate::proof::faults::FaultDisk;
 
 fn identities(identity: &age::x25519::Identity) -> Vec<Box<dyn age::Identity + Send + Sync>> {
     vec![Box::new(identity.clone())]
@@ -66,29 +69,77 @@ fn first_file(folder: &std::path::Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_new_passphrase_replaces_the_old() {
+fn a_new_passphrase_replaces_the_old_and_is_an_entry() {
     let kit = Kit::new();
     let new = SecretString::from("battery staple");
-    vigie_store::change_passphrase(&kit.dir(), &kit.key, &new).expect("changes");
-    assert!(matches!(unlock_key(&kit.dir(), &passphrase()), Err(StoreError::WrongPassphrase)));
-    let key = unlock_key(&kit.dir(), &new).expect("unlocks");
-    assert_eq!(key.as_bytes(), kit.key.as_bytes());
-    kit.sound();
-    // Not under a writer, and not with another store's key.
     let store = kit.open();
-    assert!(matches!(vigie_store::change_passphrase(&kit.dir(), &kit.key, &new), Err(StoreError::Locked { .. })));
+    // Nothing but its own kind of entry comes with a change, and no such entry without a change.
+    assert!(store.change_passphrase(&new, draft(Kind::Heartbeat)).is_err());
+    assert!(store.append(draft(Kind::Passphrase)).is_err());
+    unlock_key(&kit.dir(), &passphrase()).expect("nothing was changed");
+    let receipt = store.change_passphrase(&new, draft(Kind::Passphrase)).expect("changes");
+    assert!(matches!(unlock_key(&kit.dir(), &passphrase()), Err(StoreError::WrongPassphrase)));
+    assert_eq!(unlock_key(&kit.dir(), &new).expect("unlocks").as_bytes(), kit.key.as_bytes());
+    // The entry binds the file that opens with it.
+    let entry = Reader::open(&kit.dir()).expect("opens").entry(receipt.sequence).expect("is there");
+    let file: [u8; 32] = Sha256::digest(std::fs::read(kit.dir().join("key.age")).expect("reads")).into();
+    assert_eq!((entry.kind, entry.digests), (Kind::Passphrase, vec![("key".to_owned(), file)]));
+
     store.create_profile("case", "heron", &passphrase(), false).expect("makes");
-    store.change_profile_passphrase("case", "heron", &passphrase(), &new).expect("changes");
+    let change = |name: &str, old: &SecretString| {
+        store.change_profile_passphrase("case", name, old, &new, draft(Kind::Passphrase))
+    };
+    let receipt = change("heron", &passphrase()).expect("changes");
     assert!(matches!(store.unlock_profile("case", "heron", &passphrase()), Err(StoreError::WrongPassphrase)));
     store.unlock_profile("case", "heron", &new).expect("unlocks");
-    let wrong = store.change_profile_passphrase("case", "heron", &passphrase(), &new);
-    assert!(matches!(wrong, Err(StoreError::WrongPassphrase)));
-    let unknown = store.change_profile_passphrase("case", "ibis", &new, &new);
-    assert!(matches!(unknown, Err(StoreError::NoSuchProfile)));
+    let size = || Reader::open(&kit.dir()).expect("opens").size();
+    assert_eq!(size(), receipt.sequence + 1);
+    // What fails leaves no entry.
+    assert!(matches!(change("heron", &passphrase()), Err(StoreError::WrongPassphrase)));
+    assert!(matches!(change("ibis", &new), Err(StoreError::NoSuchProfile)));
+    assert_eq!(size(), receipt.sequence + 1);
     drop(store);
-    let other = Kit::new();
-    assert!(matches!(vigie_store::change_passphrase(&other.dir(), &kit.key, &new), Err(StoreError::WrongKey)));
-    unlock_key(&other.dir(), &passphrase()).expect("nothing was changed");
+    let report = kit.sound();
+    assert!(!report.notes.iter().any(|note| note.contains("key.age")), "{:?}", report.notes);
+    // Another key file than the newest entry says is told; one that is gone was wiped.
+    std::fs::write(kit.dir().join("key.age"), "other").expect("writes");
+    assert!(kit.sound().notes.iter().any(|note| note.contains("key.age is not the file of entry 1")));
+    std::fs::remove_file(kit.dir().join("key.age")).expect("removes");
+    assert!(!kit.sound().notes.iter().any(|note| note.contains("key.age")));
+}
+
+/// A change without its entry, or an entry that is lost with its change: no failure makes one.
+#[test]
+fn a_disk_that_fails_changes_no_passphrase_without_an_entry() {
+    let new = SecretString::from("battery staple");
+    let mut changed = 0;
+    for at in 0.. {
+        let kit = Kit::new();
+        let disk = Arc::new(FaultDisk::default());
+        let store = kit.open_with(Settings { disk: disk.clone(), ..Settings::default() }).expect("opens");
+        let before = disk.operations();
+        disk.fail_after(at);
+        let result = store.change_passphrase(&new, draft(Kind::Passphrase));
+        let used = disk.operations() - before;
+        disk.fail_after(-1);
+        drop(store);
+        let opens = unlock_key(&kit.dir(), &new).is_ok();
+        assert!(opens != unlock_key(&kit.dir(), &passphrase()).is_ok(), "operation {at}: exactly one opens it");
+        drop(kit.open());
+        let said = Reader::open(&kit.dir())
+            .expect("opens")
+            .entries()
+            .expect("reads")
+            .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.kind == Kind::Passphrase))
+            .count();
+        assert!(!opens || said == 1, "operation {at}: changed without an entry");
+        changed += u32::from(opens);
+        kit.sound();
+        if result.is_ok() && used <= at as u64 {
+            break;
+        }
+    }
+    assert!(changed > 0);
 }
 
 #[test]
@@ -104,6 +155,37 @@ fn wiped_keys_are_gone_and_the_evidence_is_not() {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     assert_eq!(report.opened, 1);
     assert_eq!(vigie_store::wipe_keys(&kit.dir()).expect("nothing is left to do"), 0);
+}
+
+/// Hears how far a rebuild is.
+#[derive(Default)]
+struct Rebuilding(Mutex<Vec<(u64, u64)>>);
+
+impl StoreEvents for Rebuilding {
+    fn event(&self, _: &str) {}
+
+    fn rebuilding(&self, done: u64, total: u64) {
+        self.0.lock().expect("not poisoned").push((done, total));
+    }
+}
+
+#[test]
+fn a_rebuild_tells_how_far_it_is_and_nothing_else_does() {
+    let kit = Kit::new();
+    let store = kit.open();
+    for _ in 0..2500 {
+        store.submit(draft(Kind::Heartbeat), Box::new(|result| assert!(result.is_ok(), "{result:?}")));
+    }
+    drop(store);
+    let told = |dir: &std::path::Path| {
+        let heard = Rebuilding::default();
+        drop(Store::open(dir, kit.key.clone(), kit.clock.clone(), &heard).expect("opens"));
+        heard.0.into_inner().expect("not poisoned")
+    };
+    assert_eq!(told(&kit.dir()), []);
+    Store::mark_for_rebuild(&kit.dir()).expect("marks");
+    assert_eq!(told(&kit.dir()), [(1000, 2501), (2000, 2501)]);
+    assert_eq!(told(&kit.dir()), []);
 }
 
 /// For each state of a store: what is foretold is what an opening of it then does.

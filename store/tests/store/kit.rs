@@ -101,12 +101,17 @@ impl Kit {
 
     /// A store in a new folder of `parent`.
     pub fn new_in(parent: &Path) -> Self {
+        Self::with_signers(parent, b"magistrate@court.example ssh-ed25519 AAAA\n")
+    }
+
+    /// As [`Self::new_in`], with these allowed signers.
+    pub fn with_signers(parent: &Path, allowed_signers: &[u8]) -> Self {
         let folder = tempfile::tempdir_in(parent).expect("a folder");
         let clock = TestClock::new();
         let dir = folder.path().join("store");
         let new = NewStore {
             origin: "customs.example/desk-1".into(),
-            allowed_signers: b"magistrate@court.example ssh-ed25519 AAAA\n".to_vec(),
+            allowed_signers: allowed_signers.to_vec(),
             passphrase: passphrase(),
             scrypt_log_n: Some(1),
         };

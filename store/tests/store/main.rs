@@ -13,6 +13,7 @@ mod old_stores;
 #[path = "../../onion/tests/onion/kit.rs"]
 mod onion;
 mod proof;
+mod restored;
 mod round_trip;
 mod timestamps;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]

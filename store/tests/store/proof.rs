@@ -9,6 +9,7 @@
 //! *undetected* alterations that neither an error nor a report shows.
 
 mod crash;
+mod database;
 pub mod faults;
 mod flips;
 mod power;

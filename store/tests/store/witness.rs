@@ -388,3 +388,98 @@ fn tiles_hold_the_log_and_nothing_that_was_not_signed() {
     assert_eq!(files["checkpoint"], reader.checkpoint().as_bytes());
     assert_eq!(files["tile/0/000"][32 * 7..32 * 8], leaf_hash(&reader.entry_bytes(7).expect("is there")));
 }
+
+#[test]
+fn a_witness_that_is_struck_off_counts_for_what_it_said_before() {
+    let (kit, old, other) = (Kit::new(), witness(1, "witness.example"), witness(2, "other.example"));
+    let store = kit.open();
+    grow(&store, 2);
+    trust(&store, &old);
+    let early = old.cosigned(&kit.dir(), 1_790_000_100);
+    take(&store, &early);
+    let waiting = old.cosigned(&kit.dir(), 1_790_000_200);
+    assert!(matches!(store.trusted_witness("nobody.example"), Err(StoreError::NotTaken { .. })));
+    let key = store.trusted_witness("witness.example").expect("is trusted");
+    // Only an act of its kind strikes off.
+    assert!(store.distrust_witness(&key, draft(Kind::Export)).is_err());
+    let entry = store.distrust_witness(&key, act()).expect("is struck off").sequence;
+    match store.trusted_witness("witness.example") {
+        Err(StoreError::NotTaken { what }) => assert!(what.contains(&format!("entry {entry}")), "{what}"),
+        other => panic!("{other:?}"),
+    }
+    // What it signs later, or signed and nobody took in, does not count; what was taken in stays.
+    grow(&store, 1);
+    for text in [&old.cosigned(&kit.dir(), 1_790_000_300), &waiting] {
+        assert!(matches!(store.check_cosigned(text), Err(StoreError::NotTaken { .. })));
+    }
+    // Its name is trusted no more, under whatever key.
+    for seed in [1, 7] {
+        match store.check_witness(&witness(seed, "witness.example").key.to_string()) {
+            Err(StoreError::NotTaken { what }) => assert!(what.contains("struck off by entry"), "{what}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let told_size = |report: &VerifyReport| report.witnessed.as_ref().map(|head| (head.size, head.names()));
+    let report = kit.verify_with(false, false);
+    assert!(report.problems.is_empty(), "{}", told(&report));
+    assert_eq!(told_size(&report), Some((4, "witness.example".to_owned())));
+    assert!(report.notes.iter().any(|note| note.contains(&format!("trusted no more since entry {entry}"))));
+    let witnessed = Reader::open(&kit.dir()).expect("opens").witnessed().expect("held");
+    assert_eq!((witnessed.witnesses.len(), witnessed.struck.len(), witnessed.heads.len()), (0, 1, 1));
+    // Kept elsewhere, its later word counts no more than inside; a verifier may still believe it.
+    let later = old.cosigned(&kit.dir(), 1_790_000_400);
+    let heads = vec![KnownHead { whence: "drawer".into(), text: later }];
+    let report = verify(&kit.dir(), VerifyOptions { heads: heads.clone(), ..VerifyOptions::default() });
+    assert_eq!(told_size(&report).map(|(size, _)| size), Some(4));
+    // A stop between file and entry left this one: it is told, is no damage, and does not count.
+    let name = data_encoding::HEXLOWER.encode(&Sha256::digest(&waiting));
+    std::fs::write(kit.dir().join("witness").join(format!("{name}.checkpoint")), &waiting).expect("writes");
+    let report = kit.verify_with(false, false);
+    assert!(report.problems.is_empty(), "{}", told(&report));
+    assert!(report.notes.iter().any(|note| note.contains("no entry names")), "{:?}", report.notes);
+    assert_eq!(told_size(&report).map(|(size, _)| size), Some(4));
+    let own = VerifyOptions { heads, witnesses: vec![old.key.clone()], ..VerifyOptions::default() };
+    assert!(told_size(&verify(&kit.dir(), own)).is_some_and(|(size, _)| size > 4));
+    // Another witness takes its place, and vouches alone.
+    trust(&store, &other);
+    take(&store, &other.cosigned(&kit.dir(), 1_790_000_500));
+    drop(store);
+    let report = kit.verify_with(false, false);
+    assert!(report.problems.is_empty(), "{}", told(&report));
+    assert!(told_size(&report).is_some_and(|(size, names)| size == 8 && names == "other.example"));
+}
+
+/// Who holds the store's key writes what the commands refuse: it is seen.
+#[test]
+fn a_word_that_is_taken_in_from_a_struck_off_witness_is_seen_and_does_not_count() {
+    let (kit, old) = (Kit::new(), witness(1, "witness.example"));
+    let store = kit.open();
+    trust(&store, &old);
+    grow(&store, 1);
+    let checked = store.check_cosigned(&old.cosigned(&kit.dir(), 1_790_000_100)).expect("holds");
+    store.distrust_witness(&old.key, act()).expect("is struck off");
+    let entry = store.take_cosigned(&checked, act()).expect("the store itself writes it").sequence;
+    drop(store);
+    let report = kit.verify_with(false, false);
+    let told = report.problems.iter().find(|problem| problem.entry == Some(entry));
+    assert!(told.is_some_and(|problem| problem.what.contains("no trusted witness")), "{:?}", report.problems);
+    assert!(report.witnessed.is_none());
+    assert!(Reader::open(&kit.dir()).expect("opens").witnessed().is_err());
+}
+
+/// The same of names and of keys.
+#[test]
+fn a_name_that_is_trusted_again_or_struck_off_untrusted_is_seen() {
+    let (kit, old, again) = (Kit::new(), witness(1, "witness.example"), witness(7, "witness.example"));
+    let store = kit.open();
+    trust(&store, &old);
+    store.distrust_witness(&old.key, act()).expect("is struck off");
+    store.trust_witness(&again.key, act()).expect("the store itself writes it");
+    drop(store);
+    let report = kit.verify_with(false, false);
+    assert!(told(&report).contains("it trusts witness.example again"), "{}", told(&report));
+    let kit = Kit::new();
+    kit.open().distrust_witness(&old.key, act()).expect("the store itself writes it");
+    let report = kit.verify_with(false, false);
+    assert!(told(&report).contains("that no entry before it trusts"), "{}", told(&report));
+}

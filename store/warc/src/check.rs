@@ -49,15 +49,38 @@ pub fn check(source: impl Read) -> Result<Vec<RecordCheck>, WarcError> {
 /// The stream failed or a record is malformed; the records before it have been given.
 pub fn check_each(source: impl Read, mut each: impl FnMut(RecordCheck)) -> Result<(), WarcError> {
     let mut reader = WarcReader::new(source);
-    while let Some(result) = reader.next(one)? {
+    while let Some(result) = reader.next(|head, block| one(head, block, |_| {}))? {
         each(result);
+    }
+    Ok(())
+}
+
+/// As [`check_each`]; `each` also gets the first `keep` bytes of the block of a record whose
+/// `WARC-Type` is `kind`, and nothing of others.
+///
+/// # Errors
+/// As for [`check_each`].
+pub fn check_each_with(
+    source: impl Read,
+    kind: &str,
+    keep: usize,
+    mut each: impl FnMut(RecordCheck, Vec<u8>),
+) -> Result<(), WarcError> {
+    let mut reader = WarcReader::new(source);
+    while let Some((check, kept)) = reader.next(|head, block| {
+        let mut kept = Vec::new();
+        let keep = if head.field("WARC-Type") == Some(kind) { keep } else { 0 };
+        let check = one(head, block, |bytes| kept.extend(bytes.iter().take(keep.saturating_sub(kept.len()))))?;
+        Ok((check, kept))
+    })? {
+        each(check, kept);
     }
     Ok(())
 }
 
 const FIELDS: [&str; 4] = ["WARC-Type", "WARC-Record-ID", "WARC-Date", "WARC-Block-Digest"];
 
-fn one(head: &RecordHead, block: &mut Block<'_>) -> Result<RecordCheck, WarcError> {
+fn one(head: &RecordHead, block: &mut Block<'_>, mut seen: impl FnMut(&[u8])) -> Result<RecordCheck, WarcError> {
     let kind = head.field("WARC-Type").unwrap_or_default().to_owned();
     let mut findings = Vec::new();
     for needed in FIELDS {
@@ -80,6 +103,7 @@ fn one(head: &RecordHead, block: &mut Block<'_>) -> Result<RecordCheck, WarcErro
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
+        seen(&buffer[..read]);
         whole.update(&buffer[..read]);
         match &mut http {
             Some(http) => http.feed(&buffer[..read], &mut |bytes| payload.update(bytes)),

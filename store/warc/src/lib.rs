@@ -15,7 +15,7 @@ mod reader;
 pub mod records;
 mod writer;
 
-pub use check::{Finding, RecordCheck, check, check_each};
+pub use check::{Finding, RecordCheck, check, check_each, check_each_with};
 pub use chunked::Payload;
 pub use digest::{Hasher, LabelledDigest, sha256_label};
 pub use reader::{Block, HEAD_BYTES, RecordHead, WarcReader};

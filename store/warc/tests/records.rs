@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use vigie_warc::records::{Info, Record, RefersTo, Response};
-use vigie_warc::{Finding, HEAD_BYTES, RecordHead, WarcError, WarcReader, WarcWriter, check, new_record_id};
+use vigie_warc::{
+    Finding, HEAD_BYTES, RecordHead, WarcError, WarcReader, WarcWriter, check, check_each_with, new_record_id,
+};
 
 const URL: &str = "http://example.test/";
 const HTTP: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -50,6 +52,32 @@ fn one(write: impl FnOnce(&mut WarcWriter<Vec<u8>>) -> Result<(), WarcError>) ->
     let checks = check(&bytes[..]).expect("reads");
     assert!(checks.len() == 1 && checks[0].findings.is_empty(), "{checks:?}");
     read_all(&bytes).remove(0)
+}
+
+/// One pass gives both what `check` finds and the blocks of one kind, cut at a length.
+#[test]
+fn a_check_also_hands_out_blocks_of_one_kind() {
+    let mut warc = WarcWriter::new(Vec::new());
+    for url in [URL, "http://example.test/2"] {
+        let id = new_record_id();
+        let head = response(url, &id);
+        warc.response(date(), "<urn:uuid:info>", &head, &mut &HTTP[..], HTTP.len() as u64, sha256(HTTP))
+            .expect("written");
+    }
+    let bytes = warc.into_inner();
+    let pass = |kind: &str, keep| {
+        let (mut checks, mut blocks) = (Vec::new(), Vec::new());
+        check_each_with(&bytes[..], kind, keep, |check, block| {
+            checks.push(check);
+            blocks.push(block);
+        })
+        .expect("reads");
+        assert_eq!(checks, check(&bytes[..]).expect("reads"));
+        blocks
+    };
+    assert_eq!(pass("response", 1 << 20), [HTTP, HTTP]);
+    assert_eq!(pass("response", 8), [&HTTP[..8], &HTTP[..8]]);
+    assert_eq!(pass("metadata", 1 << 20), [&b""[..], b""]);
 }
 
 fn sound(write: impl FnOnce(&mut WarcWriter<Vec<u8>>) -> Result<(), WarcError>, kind: &str, fields: &[(&str, &str)]) {

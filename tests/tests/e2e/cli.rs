@@ -171,6 +171,8 @@ fn json(world: &World) -> CaseResult {
             "unwitnessed_since",
             "witnessed",
             "witnesses",
+            "distrusted",
+            "given_up",
             "kept_outside",
             "stamped",
             "unstamped",
@@ -213,6 +215,7 @@ fn json(world: &World) -> CaseResult {
             "witnessed",
             "unwitnessed",
             "unwitnessed_since",
+            "given_up",
         ],
     )?;
     // Lists that are empty are lists.

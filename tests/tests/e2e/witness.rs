@@ -25,14 +25,14 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A workstation, a medium, and a witness's machine.
-struct Desk {
-    station: Station,
+pub struct Desk {
+    pub station: Station,
     log: String,
-    witness: String,
+    pub witness: String,
 }
 
 impl Desk {
-    fn new(world: &World, case: &str) -> Outcome<Self> {
+    pub fn new(world: &World, case: &str) -> Outcome<Self> {
         let station = Station::quick(world, case, &[Target::onion("market-a", &world.net.onion("market-a"))])?;
         for folder in ["medium", "elsewhere"] {
             std::fs::create_dir(station.desk.path(folder))?;
@@ -46,19 +46,19 @@ impl Desk {
     }
 
     /// `vigie-witness ARGS`, in the same folder.
-    fn witness(&self, args: &[&str]) -> Command {
+    pub fn witness(&self, args: &[&str]) -> Command {
         let command = self.station.command(args).env(AS_WITNESS, "1");
         command.env_remove(crate::station::AS_VIGIE)
     }
 
     /// Both sides know each other.
-    fn acquainted(&self) -> CaseResult {
+    pub fn acquainted(&self) -> CaseResult {
         self.witness(&["trust", "witness", &self.log]).run()?.success()?;
         self.act(&["witness", "trust", &self.witness]).run()?.success()?;
         Ok(())
     }
 
-    fn act(&self, args: &[&str]) -> Command {
+    pub fn act(&self, args: &[&str]) -> Command {
         self.station.vigie(args).args(["--purpose", "canary-purpose of the custodian"])
     }
 
@@ -69,13 +69,13 @@ impl Desk {
     }
 
     /// The whole way, to a file on the medium.
-    fn cosigned(&self, to: &str) -> Outcome<String> {
+    pub fn cosigned(&self, to: &str) -> Outcome<String> {
         let (request, file) = (self.asked()?, format!("medium/{to}"));
         self.witness(&["cosign", "witness", &request, "--to", &file]).run()?.success()?;
         Ok(file)
     }
 
-    fn import(&self, file: &str) -> Outcome<Output> {
+    pub fn import(&self, file: &str) -> Outcome<Output> {
         Ok(self.act(&["witness", "import", file]).run()?)
     }
 
@@ -89,7 +89,7 @@ impl Desk {
         Ok(serde_json::from_slice(&self.second_reader(args)?.success()?.stdout)?)
     }
 
-    fn status(&self) -> Outcome<Value> {
+    pub fn status(&self) -> Outcome<Value> {
         self.station.json(&["status"])
     }
 }

@@ -182,9 +182,9 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
         let kills = KILLS.min(wanted - batch * KILLS);
         for run in 0..kills {
             // Some of those that are aimed at the opening come just behind it: a third is to meet it.
-            let after = match run % 7 {
-                0..=2 => After::Opening,
-                3 | 4 => After::Opened,
+            let after = match run % 8 {
+                0..=3 => After::Opening,
+                4 | 5 => After::Opened,
                 _ => After::Kept,
             };
             let said = kill_one(&kit, &mut noise, after, &opening_us);
@@ -217,7 +217,7 @@ fn kill_at_random_points_loses_nothing_acknowledged() {
     assert!(acknowledged * 5 > wanted, "the writer got to write");
     // Few kills meet the moment between a frame and its signed head, and a busy machine opens more slowly
     // than it did: in a small run perhaps none does.
-    assert!(wanted < 1000 || recovered > 0 && while_opening * 5 > wanted, "kills met writing and opening");
+    assert!(wanted < 1000 || recovered > 0 && while_opening * 3 >= wanted, "kills met writing and opening");
 }
 
 /// The anti-test: an acknowledged entry that is not there is seen, and so is a wrong one.

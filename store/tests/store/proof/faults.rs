@@ -146,6 +146,10 @@ impl Disk for FaultDisk {
         self.next()?;
         RealDisk.rename(from, to)
     }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.next()?;
+        RealDisk.remove(path)
+    }
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
         self.next()?;
         RealDisk.truncate(file, len)
@@ -173,7 +177,7 @@ fn fail_at(tally: &Tally, before: Before, mode: Mode, at: i64, silent: bool) -> 
     disk.silent.store(silent, Ordering::SeqCst);
     disk.fail_after(at);
     // A small segment, so that a new one is begun as well.
-    let settings = || Settings { disk: disk.clone(), segment_bytes: 4000, outside: None };
+    let settings = || Settings { disk: disk.clone(), segment_bytes: 4000, ..Settings::default() };
     let mut failed = false;
     if let Ok(store) = kit.open_with(settings()) {
         for number in 2..=4 {

@@ -129,14 +129,27 @@ impl Disk for Recorder {
         }
         Ok(())
     }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)?;
+        if !self.is_catalogue(path) {
+            self.note(Op::Remove { path: self.inside(path).to_owned() });
+        }
+        Ok(())
+    }
     fn truncate(&self, file: &File, len: u64) -> io::Result<()> {
         RealDisk.truncate(file, len)?;
         let file = self.number(file);
         self.note(Op::Cut { file, len: len as usize });
         Ok(())
     }
-    fn punch(&self, _: &File, _: u64, _: u64) -> io::Result<()> {
-        unreachable!("nothing is erased in these records")
+    fn punch(&self, file: &File, offset: u64, len: u64) -> io::Result<()> {
+        RealDisk.punch(file, offset, len)?;
+        let file = self.number(file);
+        // Zeros that are synced before the hole is made.
+        self.note(Op::Write { file, at: offset as usize, bytes: vec![0; len as usize] });
+        self.note(Op::Sync { file });
+        self.note(Op::Punch { file, at: offset as usize, len: len as usize });
+        Ok(())
     }
     fn free_percent(&self, _: &Path) -> io::Result<u8> {
         Ok(50)

@@ -39,6 +39,15 @@ pub enum Op {
         from: PathBuf,
         to: PathBuf,
     },
+    Remove {
+        path: PathBuf,
+    },
+    /// Bytes that were zeros became a hole.
+    Punch {
+        file: usize,
+        at: usize,
+        len: usize,
+    },
     /// The catalogue was synced and this is what it held.
     Catalogue(Arc<Files>),
 }
@@ -104,7 +113,16 @@ impl Trace {
         {
             self.names.insert(to.clone(), file);
         }
+        if let Op::Remove { path } = &op {
+            self.names.remove(path);
+        }
         self.ops.push(op);
+    }
+
+    /// Removals and holes in the record.
+    pub fn removals_and_holes(&self) -> (usize, usize) {
+        let count = |wanted: fn(&Op) -> bool| self.ops.iter().filter(|op| wanted(op)).count();
+        (count(|op| matches!(op, Op::Remove { .. })), count(|op| matches!(op, Op::Punch { .. })))
     }
 
     /// The catalogue as it lay there at the end, which nobody synced.
@@ -196,6 +214,18 @@ impl Trace {
                         contents.entry(*file).or_default().resize(*len, 0);
                     }
                 }
+                Op::Remove { path } => {
+                    if named(later, &[path]) || pick.takes() {
+                        // A file that took the name since stays.
+                        let file = self.named_at(index, path);
+                        names.retain(|name, number| name != path || *number != file);
+                    }
+                }
+                Op::Punch { file, at, len } => {
+                    if synced(later, *file) || pick.takes() {
+                        put(contents.entry(*file).or_default(), *at, &vec![0; *len]);
+                    }
+                }
                 Op::Sync { .. } | Op::SyncFolder { .. } | Op::Catalogue(_) => {}
             }
         }
@@ -215,6 +245,9 @@ impl Trace {
                 Op::Rename { from, to } => {
                     let file = names.remove(from.as_path()).expect("a name");
                     names.insert(to, file);
+                }
+                Op::Remove { path } => {
+                    names.remove(path.as_path());
                 }
                 _ => {}
             }
