@@ -8,6 +8,7 @@ mod descriptor;
 mod doctor;
 mod exhibit;
 mod file;
+mod firewall;
 mod handover;
 mod init;
 mod log;
@@ -100,6 +101,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Whether this workstation is fit for a run.
     Doctor(doctor::DoctorArgs),
+    /// Print a packet filter that lets Vigie reach Tor's relays and nothing else.
+    Firewall(firewall::FirewallArgs),
     /// List exhibits.
     Exhibits(exhibit::ExhibitsArgs),
     /// Take out one exhibit.
@@ -246,6 +249,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::status(args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Firewall(args) => firewall::firewall(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),

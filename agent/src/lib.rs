@@ -15,6 +15,7 @@ mod descriptors;
 mod doctor;
 mod error;
 mod fetch;
+mod firewall;
 mod frontier;
 mod handover;
 mod identities;

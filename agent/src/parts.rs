@@ -14,13 +14,14 @@ mod launcher;
 mod net;
 mod parse;
 mod pool;
+mod transport;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use vigie_confine::Role;
-use vigie_wire::control::Protection;
+use vigie_wire::control::{Protection, Transport};
 
 pub use launcher::Launcher;
 pub use net::Net;
@@ -30,6 +31,8 @@ pub use pool::{ParsePool, Unread};
 pub const PART: &str = "part";
 /// Option by which a part learns what it may lack.
 const MAY_LACK: &str = "--may-lack";
+/// Option that describes a pluggable transport that *launcher* may start.
+const TRANSPORT: &str = "--transport";
 /// Option that names the key that *launcher* has statements signed with.
 const SIGN_WITH: &str = "--sign-with";
 
@@ -42,10 +45,15 @@ pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode>
     let part = arguments.next()?;
     let mut may_lack = Vec::new();
     let mut sign_with: Option<PathBuf> = None;
+    let mut transports: Vec<Transport> = Vec::new();
     while let Some(option) = arguments.next() {
         let value = arguments.next()?;
         match option.to_str() {
             Some(MAY_LACK) => may_lack.extend(value.to_str().and_then(Protection::named)),
+            Some(TRANSPORT) => {
+                let packed = data_encoding::HEXLOWER.decode(value.as_encoded_bytes()).ok()?;
+                transports.push(postcard::from_bytes(&packed).ok()?);
+            }
             Some(SIGN_WITH) => sign_with = Some(value.into()),
             _ => return None,
         }
@@ -53,7 +61,8 @@ pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode>
     // Refusals stand in the record of the process that was started by the user.
     crate::protect::part();
     let ended = match part.to_str() {
-        Some("launcher") => launcher::serve(sign_with.as_deref(), &may_lack),
+        Some("launcher") => launcher::serve(sign_with.as_deref(), &transports, &may_lack),
+        Some(transport::WRAPPED) => transport::become_it(transports.first()?, &may_lack),
         Some("net") => vigie_net::serve(),
         Some("parse") => parse::serve(&Role::Parse, &may_lack),
         Some("recorder") => parse::serve(&Role::Record { write: Vec::new(), read: Vec::new() }, &may_lack),

@@ -17,7 +17,7 @@ use vigie_config::profile::Profile;
 use vigie_config::refusal::Refusal;
 use vigie_store::clock::Clock;
 use vigie_store::{Commitment, Kind, Recipient, Store, StoreError};
-use vigie_wire::control::{Confinement, Start};
+use vigie_wire::control::{Confinement, Start, Transport};
 
 use crate::act;
 use crate::agentkey::AgentKey;
@@ -324,6 +324,25 @@ async fn start_net(plan: &Plan) -> Result<Net, Problem> {
     let start = start(&plan.folder, &plan.workstation, &plan.launcher)?;
     let silence = Duration::from_millis(plan.workstation.fetch.silence_ms.into());
     Net::start(Arc::clone(&plan.launcher), start, silence, Arc::clone(&plan.monitor)).await
+}
+
+/// Pluggable transports of a workstation, with a folder for the state of each beside Tor's.
+pub fn transports(store: &Path, workstation: &Workstation) -> Result<Vec<Transport>, Problem> {
+    let text = |path: PathBuf| {
+        path.into_os_string().into_string().map_err(|_| Problem::input("a path is not UTF-8: move the store"))
+    };
+    let folder = std::fs::canonicalize(store)
+        .map_err(|e| Problem::input(format!("there is no store at {}: {e}", store.display())))?
+        .join("tor/transports");
+    let one = |transport: &crate::workstation::Transport| {
+        Ok(Transport {
+            state: text(folder.join(&transport.protocols[0]))?,
+            protocols: transport.protocols.clone(),
+            program: text(transport.program.clone())?,
+            arguments: transport.arguments.clone(),
+        })
+    };
+    workstation.transports.iter().map(one).collect()
 }
 
 /// What the network part of a workstation is started with.

@@ -21,6 +21,22 @@ struct Document {
     tls: Tls,
     #[serde(default)]
     fetch: Fetch,
+    #[serde(default)]
+    transports: Vec<Transport>,
+}
+
+/// A pluggable transport for bridges (pt-spec): Vigie starts the program itself, since the network process
+/// may start none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transport {
+    /// What it speaks, as bridge lines name it: `obfs4` …
+    pub protocols: Vec<String>,
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Its arguments.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -113,6 +129,8 @@ pub struct Workstation {
     pub extra_roots: Vec<Vec<u8>>,
     /// Limits.
     pub fetch: Fetch,
+    /// Pluggable transports.
+    pub transports: Vec<Transport>,
     /// Hex SHA-256 of the file as read; of nothing when there is none.
     pub sha256: String,
 }
@@ -158,6 +176,7 @@ impl Workstation {
         if waits.contains(&0) || fetch.body_bytes == 0 {
             return Err(Problem::input("vigie.toml: a limit under [fetch] is 0: give a positive number"));
         }
+        transports(&document)?;
         let mut extra_roots = Vec::new();
         for file in &document.tls.extra_roots {
             let file = folder.join(file);
@@ -170,9 +189,41 @@ impl Workstation {
             agent_key: document.agent.key.map(|key| folder.join(key)),
             extra_roots,
             fetch,
+            transports: document.transports,
             sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())),
         })
     }
+}
+
+/// Transports are named once, where Vigie can start them.
+fn transports(document: &Document) -> Result<(), Problem> {
+    let arti =
+        document.tor.get("bridges").and_then(|bridges| bridges.get("transports")).and_then(toml::Value::as_array);
+    if arti.is_some_and(|list| list.iter().any(|transport| transport.get("path").is_some())) {
+        return Err(Problem::input(
+            "vigie.toml: [tor.bridges] names a transport's program, which the network process may not start: \
+             name it under [[transports]] with protocols and program",
+        ));
+    }
+    if document.transports.len() > usize::from(u8::MAX) {
+        return Err(Problem::input("vigie.toml: there are more than 255 [[transports]]"));
+    }
+    for transport in &document.transports {
+        let named = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if transport.protocols.is_empty() || !transport.protocols.iter().all(named) {
+            return Err(Problem::input(
+                "vigie.toml: protocols of [[transports]] are names such as obfs4: letters, digits, underscores",
+            ));
+        }
+        if !transport.program.is_absolute() || !transport.program.is_file() {
+            return Err(Problem::input(format!(
+                "vigie.toml: there is no program {} for the transport {}: give its absolute path, or install it",
+                transport.program.display(),
+                transport.protocols.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What is wrong with the document and where, without its lines.
@@ -215,5 +266,13 @@ mod tests {
         assert!(Workstation::parse("[fetch]\nidle_ms = 0\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 21\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 20\n", Path::new(".")).is_ok());
+        let start = "[[tor.bridges.transports]]\nprotocols = [\"obfs4\"]\npath = \"/usr/bin/x\"\n";
+        assert!(Workstation::parse(start, Path::new(".")).unwrap_err().line.contains("[[transports]]"));
+        for (name, program) in
+            [("obfs4", "/nowhere/obfs4"), ("obfs4", "true"), ("ob fs", "/bin/true"), ("", "/bin/true")]
+        {
+            let text = format!("[[transports]]\nprotocols = [\"{name}\"]\nprogram = \"{program}\"\n");
+            assert!(Workstation::parse(&text, Path::new(".")).is_err(), "{text}");
+        }
     }
 }

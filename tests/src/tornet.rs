@@ -7,6 +7,7 @@
 //! more than some seconds.
 
 mod arti;
+mod bridge;
 mod control;
 mod dns;
 mod error;
@@ -20,6 +21,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use self::bridge::Bridge;
 use self::control::Control;
 use self::dns::Dns;
 pub use self::error::TorNetError;

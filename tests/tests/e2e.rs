@@ -11,6 +11,8 @@ mod acts;
 mod addresses;
 #[path = "e2e/attempts.rs"]
 mod attempts;
+#[path = "e2e/bridges.rs"]
+mod bridges;
 #[path = "e2e/cage.rs"]
 mod cage;
 #[path = "e2e/chain.rs"]
@@ -33,6 +35,8 @@ mod faults_disk;
 mod faults_input;
 #[path = "e2e/faults_store.rs"]
 mod faults_store;
+#[path = "e2e/firewall.rs"]
+mod firewall;
 #[path = "e2e/hostile.rs"]
 mod hostile;
 #[path = "e2e/leak.rs"]
@@ -104,6 +108,8 @@ fn cases() -> Vec<Case> {
         stop::cases(),
         witness::cases(),
         confined::cases(),
+        bridges::cases(),
+        firewall::cases(),
         leak::cases(),
         witness_acts::cases(),
         cli::cases(),

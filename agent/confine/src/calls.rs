@@ -208,7 +208,7 @@ pub fn allowed(role: &Role) -> Vec<(i64, When)> {
     let mut calls = always(BARE);
     calls.extend(memory());
     match role {
-        Role::Parse => calls.extend(always(OLDER_WAITS)),
+        Role::Parse | Role::Transport { .. } => calls.extend(always(OLDER_WAITS)),
         Role::Net { .. } => {
             calls.extend(shared());
             calls.extend(tcp());

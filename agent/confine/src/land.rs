@@ -16,6 +16,8 @@ const LEAST: ABI = ABI::V3;
 /// What Arti must read to know whether a folder's owner and group are trustworthy (fs-mistrust asks for their
 /// names); every user of a machine may read them.
 const USER: [&str; 3] = ["/etc/passwd", "/etc/group", "/etc/nsswitch.conf"];
+/// Where the system's libraries lie.
+const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"];
 /// The newest that this was written and tested for.
 const NEWEST: ABI = ABI::V6;
 
@@ -29,9 +31,12 @@ pub fn restrict(role: &Role) -> Result<u8, ConfineError> {
         rules = rules
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(NEWEST))?
-            .handle_access(AccessNet::BindTcp)?
             .scope(Scope::AbstractUnixSocket | Scope::Signal)?;
-        if !matches!(role, Role::Net { .. }) {
+        // A transport listens for Arti.
+        if !matches!(role, Role::Transport { .. }) {
+            rules = rules.handle_access(AccessNet::BindTcp)?;
+        }
+        if matches!(role, Role::Record { .. } | Role::Parse) {
             rules = rules.handle_access(AccessNet::ConnectTcp)?;
         }
         rules.create()
@@ -40,6 +45,14 @@ pub fn restrict(role: &Role) -> Result<u8, ConfineError> {
     let (write, read): (&[_], &[_]) = match role {
         Role::Record { write, read } => (write, read),
         Role::Net { write } => (write, &[]),
+        Role::Transport { program, state } => {
+            let run = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
+            let libraries = LIBRARIES.iter().map(Path::new).filter(|path| path.exists());
+            for path in libraries.chain([program.as_path()]) {
+                rules = allow(rules, path, run)?;
+            }
+            (std::slice::from_ref(state), &[])
+        }
         Role::Parse => (&[], &[]),
     };
     for path in write {

@@ -5,6 +5,7 @@
 //! | *record* | the store, the folder of kept heads; reads its own program | no socket, no program started |
 //! | *net* | Arti's state and cache | TCP sockets that it opens itself; none that waits for others; no program started |
 //! | *parse* | none | none that opens or names anything |
+//! | a pluggable transport | its state; reads and runs itself and the system's libraries | all: it is another's program |
 //!
 //! Landlock (landlock(7)) judges files, a filter of system calls (seccomp(2)) the calls themselves. Both
 //! hold for ever and for every thread and child of the process. Landlock before Linux 7.0 binds only the
@@ -43,6 +44,13 @@ pub enum Role {
     },
     /// Reads hostile bytes.
     Parse,
+    /// A program of others that carries Tor's traffic in another shape, before it is started.
+    Transport {
+        /// The program.
+        program: PathBuf,
+        /// A folder for its state.
+        state: PathBuf,
+    },
 }
 
 /// A protection that could not be put on.
@@ -85,6 +93,10 @@ pub fn enter(role: &Role, may_lack: &[Protection]) -> Result<Confinement, Confin
         Ok(abi) => confinement.landlock_abi = abi,
         Err(ConfineError::Missing { protection, .. }) if may_lack.contains(&protection) => {}
         Err(error) => return Err(error),
+    }
+    // Which calls another's program makes is not for us to know.
+    if matches!(role, Role::Transport { .. }) {
+        return Ok(confinement);
     }
     match filter::install(role) {
         Ok(()) => confinement.seccomp = true,

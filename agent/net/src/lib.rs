@@ -22,6 +22,7 @@ use vigie_wire::net::{
 
 pub use error::NetError;
 pub use serve::serve;
+pub use tor::addresses::{Reach, reach};
 
 /// What the network part is started with.
 #[derive(Clone, Debug)]

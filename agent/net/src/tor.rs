@@ -1,5 +1,6 @@
 //! Arti, the embedded Tor client. This module is the only one that names it.
 
+pub mod addresses;
 mod descriptor;
 mod directory;
 

@@ -258,7 +258,8 @@ impl<'b> Guard<'b> {
         }
         let name = tag.name.clone();
         let foreign = self.foreign();
-        let leaf = is_void(&name) || raw_result(&name).is_some();
+        // In SVG and MathML these are elements like any other, and nest.
+        let leaf = !foreign && (is_void(&name) || raw_result(&name).is_some());
         let limit = if &*name == "a" { NESTING_LINKS } else { NESTING };
         let shallow = leaf || (tag.self_closing && foreign);
         let deep = !shallow && self.size() >= limit;

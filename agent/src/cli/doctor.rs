@@ -12,6 +12,7 @@ use crate::doctor::{Patient, State, examine};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::parts::Launcher;
+use crate::run::transports;
 
 /// Whether this workstation is fit: what the kernel offers, what each process can really do, clock,
 /// disk, memory, Tor, header sets. Sends nothing.
@@ -36,7 +37,8 @@ pub fn doctor(args: DoctorArgs) -> Result<u8, Problem> {
     let store = &args.at.store;
     let newest = newest(&Reader::open(store)?)?;
     let workstation = workstation(args.config.as_deref(), store)?;
-    let launcher = Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, None)?);
+    let launcher =
+        Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, None, &transports(store, &workstation)?)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let monitor: Arc<dyn Monitor> = Arc::new(Terminal::new(true));
     let patient = Patient { store, workstation: &workstation, launcher, clock: clock(), newest, monitor };

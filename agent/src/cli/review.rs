@@ -95,7 +95,7 @@ pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
         (Some(to), _) => copy(opened, to),
         (None, Some(record)) => {
             let pages = if args.body {
-                let launcher = Launcher::start(&args.sandbox.dangerously_without_sandbox, None)?;
+                let launcher = Launcher::start(&args.sandbox.dangerously_without_sandbox, None, &[])?;
                 Some(ParsePool::new(Arc::new(launcher)))
             } else {
                 None

@@ -19,7 +19,7 @@ use super::{SandboxArgs, SignArgs, agent_key, clock, head_leaves, key, open_with
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::parts::{Launcher, ParsePool};
-use crate::run::{Plan, ROUND, Report, Work};
+use crate::run::{Plan, ROUND, Report, Work, transports};
 use crate::secrets::{self, Secret};
 use crate::stop::Stop;
 
@@ -102,7 +102,11 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
     let key = key(&args.sign.open)?;
     let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
     let mut agent = agent_key(&args.sign.agent, &workstation)?;
-    let launcher = Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, agent.file())?);
+    let launcher = Arc::new(Launcher::start(
+        &args.sandbox.dangerously_without_sandbox,
+        agent.file(),
+        &transports(folder, &workstation)?,
+    )?);
     agent.through(&launcher);
     let agent = Arc::new(agent);
     let pages = Arc::new(ParsePool::new(Arc::clone(&launcher)));

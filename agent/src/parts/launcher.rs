@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -16,16 +17,17 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use vigie_wire::control::{FromLauncher, Part, Protection, ToLauncher};
+use vigie_wire::control::{FromLauncher, Part, Protection, ToLauncher, Transport};
 use vigie_wire::frame::{Inbox, encode};
 use vigie_wire::limits::LAUNCHER_BYTES;
 
-use super::{MAY_LACK, PART, SIGN_WITH};
+use super::transport::{Running, packed};
+use super::{MAY_LACK, PART, SIGN_WITH, TRANSPORT};
 use crate::error::{Failing, Problem};
 use crate::session::held;
 
 /// This very program, even if another file lies at its path by now.
-const SELF: &str = "/proc/self/exe";
+pub const SELF: &str = "/proc/self/exe";
 
 /// *record*'s end.
 pub struct Launcher {
@@ -33,12 +35,14 @@ pub struct Launcher {
     child: Mutex<Child>,
     /// What the parts that it starts may lack.
     pub may_lack: Vec<Protection>,
+    /// How many pluggable transports it knows.
+    pub transports: u8,
 }
 
 impl Launcher {
     /// Starts it. `sign_with` is the public key of an agent whose private key an SSH agent or a token
     /// holds.
-    pub fn start(may_lack: &[Protection], sign_with: Option<&Path>) -> Result<Self, Problem> {
+    pub fn start(may_lack: &[Protection], sign_with: Option<&Path>, transports: &[Transport]) -> Result<Self, Problem> {
         let trying = "starting Vigie's helper process";
         vigie_confine::keep_to_itself().failing(trying)?;
         let (ours, theirs) =
@@ -48,9 +52,14 @@ impl Launcher {
             // ssh-keygen finds the SSH agent, and whom to ask for a PIN, by the environment.
             command.arg(SIGN_WITH).arg(key).envs(std::env::vars_os());
         }
+        for transport in transports {
+            command.arg(TRANSPORT).arg(packed(transport).failing(trying)?);
+        }
         // Ctrl-C is for record: it ends the others in order.
         let child = command.process_group(0).stdin(theirs).spawn().failing(trying)?;
-        Ok(Self { socket: Mutex::new(Some(ours)), child: Mutex::new(child), may_lack: may_lack.to_vec() })
+        let known = u8::try_from(transports.len()).failing(trying)?;
+        let (socket, child) = (Mutex::new(Some(ours)), Mutex::new(child));
+        Ok(Self { socket, child, may_lack: may_lack.to_vec(), transports: known })
     }
 
     /// Starts a part: its number and its socket.
@@ -67,6 +76,16 @@ impl Launcher {
         match self.ask(&ToLauncher::End(number)) {
             Ok((FromLauncher::Ended(how), _)) => how,
             _ => "how it ended is not known".to_owned(),
+        }
+    }
+
+    /// Starts a transport unless it runs; gives where its protocols are taken, and whether it was
+    /// started anew.
+    pub fn transport(&self, place: u8) -> Result<(Vec<(String, SocketAddr)>, bool), Problem> {
+        match self.ask(&ToLauncher::Transport(place))? {
+            (FromLauncher::Transport { methods, anew }, _) => Ok((methods, anew)),
+            (FromLauncher::Failed(why), _) => Err(Problem::other(why)),
+            _ => Err(gone()),
         }
     }
 
@@ -114,10 +133,11 @@ fn part(name: &str, may_lack: &[Protection]) -> Command {
 
 /// Takes orders until *record* closes the socket; then its children end by themselves, or are ended
 /// by the kernel.
-pub fn serve(sign_with: Option<&Path>, may_lack: &[Protection]) -> io::Result<()> {
+pub fn serve(sign_with: Option<&Path>, transports: &[Transport], may_lack: &[Protection]) -> io::Result<()> {
     let stdin = io::stdin();
     let socket = stdin.as_fd();
     let mut children: HashMap<u32, Child> = HashMap::new();
+    let mut running: HashMap<u8, Running> = HashMap::new();
     let mut number = 0;
     while let Some((order, _)) = receive::<ToLauncher>(socket)? {
         let (answer, handle) = match order {
@@ -130,6 +150,7 @@ pub fn serve(sign_with: Option<&Path>, may_lack: &[Protection]) -> io::Result<()
                 Err(error) => (FromLauncher::Failed(format!("starting another process of Vigie: {error}")), None),
             },
             ToLauncher::End(number) => (FromLauncher::Ended(end(children.remove(&number))), None),
+            ToLauncher::Transport(place) => (transport(place, transports, &mut running, may_lack), None),
             ToLauncher::Sign(statement) => (
                 match sign_with {
                     Some(key) => FromLauncher::Signed(crate::agentkey::ask(key, &statement, foreground())),
@@ -145,6 +166,31 @@ pub fn serve(sign_with: Option<&Path>, may_lack: &[Protection]) -> io::Result<()
         end(Some(child));
     }
     Ok(())
+}
+
+fn transport(
+    place: u8,
+    transports: &[Transport],
+    running: &mut HashMap<u8, Running>,
+    may_lack: &[Protection],
+) -> FromLauncher {
+    if let Some(one) = running.get_mut(&place)
+        && one.is_alive()
+    {
+        return FromLauncher::Transport { methods: one.methods.clone(), anew: false };
+    }
+    running.remove(&place);
+    let Some(transport) = transports.get(usize::from(place)) else {
+        return FromLauncher::Failed("there is no such transport".into());
+    };
+    match Running::start(transport, may_lack) {
+        Ok(one) => {
+            let methods = one.methods.clone();
+            running.insert(place, one);
+            FromLauncher::Transport { methods, anew: true }
+        }
+        Err(why) => FromLauncher::Failed(why),
+    }
 }
 
 /// The process group of *record*: who may ask at the terminal.

@@ -434,12 +434,35 @@ async fn converse(shared: &Shared, process: Process, mut orders: mpsc::Unbounded
     tokio::select! {
         why = read => why,
         why = write => why,
+        why = transports(&shared.launcher, silence / 3) => why,
+    }
+}
+
+/// Ends when a pluggable transport has ended: another one takes its place at another address, which only
+/// a new network process learns.
+async fn transports(launcher: &Arc<Launcher>, every: Duration) -> String {
+    if launcher.transports == 0 {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        tokio::time::sleep(every).await;
+        for place in 0..launcher.transports {
+            let by = Arc::clone(launcher);
+            match tokio::task::spawn_blocking(move || by.transport(place)).await {
+                Ok(Ok((_, false))) => {}
+                Ok(Ok((_, true))) => return "a pluggable transport ended and was started again".into(),
+                Ok(Err(problem)) => return problem.line,
+                Err(error) => return error.to_string(),
+            }
+        }
     }
 }
 
 /// Starts a process and hears what it says first.
 async fn launch(launcher: &Arc<Launcher>, start: &Start) -> Result<(Process, NetworkFacts, Confinement), Problem> {
     let trying = "starting the network process";
+    let (by, own) = (Arc::clone(launcher), start.clone());
+    let start = &tokio::task::spawn_blocking(move || with_transports(&by, own)).await.failing(trying)??;
     let by = Arc::clone(launcher);
     let (number, socket) = tokio::task::spawn_blocking(move || by.launch(Part::Net)).await.failing(trying)??;
     socket.set_nonblocking(true).failing(trying)?;
@@ -457,6 +480,29 @@ async fn launch(launcher: &Arc<Launcher>, start: &Start) -> Result<(Process, Net
     let by = Arc::clone(launcher);
     let how = tokio::task::spawn_blocking(move || by.end(number)).await.unwrap_or_default();
     Err(if told { problem } else { Problem { line: format!("{}; {how}", problem.line), ..problem } })
+}
+
+/// Starts what pluggable transports do not run, and tells Arti where they are.
+fn with_transports(launcher: &Launcher, mut start: Start) -> Result<Start, Problem> {
+    if launcher.transports == 0 {
+        return Ok(start);
+    }
+    let trying = "handing [tor] of vigie.toml on";
+    let mut table: toml::Table = start.tor.parse().failing(trying)?;
+    let bridges = table.entry("bridges").or_insert_with(|| toml::Table::new().into());
+    let bridges = bridges.as_table_mut().ok_or_else(|| Problem::input("vigie.toml: [tor] bridges is no table"))?;
+    let list = bridges.entry("transports").or_insert_with(|| toml::Value::Array(Vec::new()));
+    let list = list.as_array_mut().ok_or_else(|| Problem::input("vigie.toml: [tor.bridges] transports is no list"))?;
+    for place in 0..launcher.transports {
+        for (protocol, address) in launcher.transport(place)?.0 {
+            let mut transport = toml::Table::new();
+            transport.insert("protocols".into(), vec![protocol].into());
+            transport.insert("proxy_addr".into(), address.to_string().into());
+            list.push(transport.into());
+        }
+    }
+    start.tor = toml::to_string(&table).failing(trying)?;
+    Ok(start)
 }
 
 async fn hear(process: &mut Process, start: &Start) -> Result<FromNet, Problem> {

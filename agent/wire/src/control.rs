@@ -291,8 +291,24 @@ pub enum ToLauncher {
     Start(Part),
     /// End a process that was started, if it has not ended, and say how it ended.
     End(u32),
+    /// Start a pluggable transport, by its place among those that *launcher* was started with, unless it
+    /// runs already.
+    Transport(u8),
     /// Have `ssh-keygen` sign a statement with the key that *launcher* was started with.
     Sign(String),
+}
+
+/// A pluggable transport: a program that hides what Tor's traffic looks like (pt-spec).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transport {
+    /// What it speaks: `obfs4` …
+    pub protocols: Vec<String>,
+    /// Absolute path of the program.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Absolute path of a folder for its state.
+    pub state: String,
 }
 
 /// A process that *launcher* can start.
@@ -313,6 +329,13 @@ pub enum FromLauncher {
     Started(u32),
     /// To `End`: how it ended, on one line.
     Ended(String),
+    /// To `Transport`: where it takes connections for which protocols, and whether it was started anew.
+    Transport {
+        /// Protocol and address on this machine, each.
+        methods: Vec<(String, std::net::SocketAddr)>,
+        /// It did not run before.
+        anew: bool,
+    },
     /// To `Sign`: the signature, or what `ssh-keygen` says.
     Signed(Result<String, String>),
     /// It could not, on one line.

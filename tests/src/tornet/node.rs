@@ -95,7 +95,8 @@ impl Node {
         Ok(Identity { rsa: self.second_word("fingerprint")?, ed25519: self.second_word("fingerprint-ed25519")? })
     }
 
-    fn second_word(&self, file: &str) -> Result<String, TorNetError> {
+    /// The second word of a file, where tor writes a fingerprint.
+    pub(super) fn second_word(&self, file: &str) -> Result<String, TorNetError> {
         let path = self.dir.join(file);
         let text = fs::read_to_string(&path).map_err(|e| TorNetError::file("reading", &path, e))?;
         text.split_whitespace()

@@ -98,6 +98,26 @@ impl Shared {
         format!("{}{}DirPort 127.0.0.1:{dir_port}\n", self.common(name, dir), self.relaying(or_port))
     }
 
+    /// A bridge; with a transport's program and port, behind that.
+    pub(super) fn bridge(&self, name: &str, dir: &Path, or_port: u16, obfs4: Option<(&Path, u16)>) -> String {
+        let mut text = format!(
+            "{}ORPort 127.0.0.1:{or_port}\n\
+             SocksPort 0\n\
+             BridgeRelay 1\n\
+             PublishServerDescriptor 0\n\
+             ExitPolicy reject *:*\n",
+            self.common(name, dir)
+        );
+        if let Some((program, port)) = obfs4 {
+            let _ = write!(
+                text,
+                "ServerTransportPlugin obfs4 exec {}\nServerTransportListenAddr obfs4 127.0.0.1:{port}\nExtORPort auto\n",
+                program.display()
+            );
+        }
+        text
+    }
+
     /// A client with a SOCKS port; `ExtendedErrors` (socks-extensions.txt) tells why an onion
     /// service cannot be reached.
     pub(super) fn client(&self, name: &str, dir: &Path, socks_port: u16) -> String {

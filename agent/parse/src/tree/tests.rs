@@ -223,6 +223,11 @@ fn known_attacks_take_no_more_than_their_size() {
         ("bold", Box::new(many("<b>"))),
         ("bold, each its own", Box::new(numbered("<b id=x#>"))),
         ("paragraphs of bold", Box::new(numbered("<p><b id=x#>x"))),
+        (
+            "text elements in foreign content",
+            Box::new(|n| format!("{}{}", "<svg>".repeat(n), "<textarea><caption>".repeat(n))),
+        ),
+        ("void elements in foreign content", Box::new(|n| format!("<math>{}", "<param><source><title>".repeat(n)))),
         ("fonts in foreign content", Box::new(numbered("<svg><font color=c# id=x#>x"))),
         ("links", Box::new(many("<a href=x>"))),
         ("links around blocks", Box::new(many("<a href=x><p>"))),

@@ -1,0 +1,142 @@
+//! Where Tor may have to connect to, for a packet filter: the relays that Arti enters by, from its own files and
+//! configuration. Nothing is started.
+
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use tor_linkspec::HasAddrs;
+
+use super::{completed, read};
+use crate::{NetConfig, NetError};
+
+/// Largest file of guards that is read, in bytes; Arti keeps some 60 guards.
+const GUARDS_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Addresses by what they are; each list sorted, without repeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Bridges of the configuration, when it has any that are in use: then they are the only way in.
+    pub bridges: Vec<SocketAddr>,
+    /// Guards that Arti keeps; none before the first run.
+    pub guards: Vec<SocketAddr>,
+    /// Relays that a first consensus comes from, when there is no guard yet.
+    pub fallbacks: Vec<SocketAddr>,
+}
+
+/// Reads configuration and state.
+///
+/// # Errors
+/// A configuration that is none, and a file of guards that cannot be read.
+pub fn reach(config: &NetConfig) -> Result<Reach, NetError> {
+    let bridges = bridges(&config.tor);
+    // Transports are started by others, and a bridge without one would be an error.
+    let mut table = config.tor.clone();
+    if !bridges.is_empty() {
+        table.remove("bridges");
+    }
+    let arti = read(&completed(&NetConfig { tor: table, ..config.clone() })?)?;
+    let directory = arti.dir_mgr_config().map_err(|e| NetError::Config(e.to_string()))?;
+    let mut fallbacks: Vec<SocketAddr> = directory.fallbacks().iter().flat_map(HasAddrs::addrs).collect();
+    sort(&mut fallbacks);
+    Ok(Reach { bridges, guards: guards(config)?, fallbacks })
+}
+
+/// The first address of each bridge line (Arti takes one text of lines, or a list); none when they are
+/// switched off.
+fn bridges(tor: &toml::Table) -> Vec<SocketAddr> {
+    let Some(table) = tor.get("bridges").and_then(toml::Value::as_table) else { return Vec::new() };
+    if table.get("enabled").and_then(toml::Value::as_bool) == Some(false) {
+        return Vec::new();
+    }
+    let lines: Vec<&str> = match table.get("bridges") {
+        Some(toml::Value::String(text)) => text.lines().collect(),
+        Some(toml::Value::Array(list)) => list.iter().filter_map(toml::Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let address = |line: &&str| line.split_whitespace().find_map(|word| word.parse().ok());
+    let mut found: Vec<SocketAddr> =
+        lines.iter().filter(|line| !line.trim_start().starts_with('#')).filter_map(address).collect();
+    sort(&mut found);
+    found
+}
+
+/// As Arti keeps them: sets of guards by name, of which those of bridges are in the configuration.
+#[derive(Deserialize, Default)]
+struct Kept {
+    #[serde(default)]
+    default: Set,
+    #[serde(default)]
+    restricted: Set,
+}
+
+#[derive(Deserialize, Default)]
+struct Set {
+    #[serde(default)]
+    guards: Vec<Guard>,
+}
+
+#[derive(Deserialize)]
+struct Guard {
+    #[serde(default)]
+    orports: Vec<SocketAddr>,
+}
+
+fn guards(config: &NetConfig) -> Result<Vec<SocketAddr>, NetError> {
+    let file = config.state_dir.join("state/guards.json");
+    let failing = |why: String| NetError::Directory(format!("reading the guards that Arti keeps: {why}"));
+    let bytes = match std::fs::File::open(&file) {
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            let mut limited = std::io::Read::take(file, GUARDS_BYTES);
+            std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(|e| failing(e.to_string()))?;
+            bytes
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failing(error.to_string())),
+    };
+    let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| failing(e.to_string()))?;
+    let sets = [kept.default, kept.restricted];
+    let mut found: Vec<SocketAddr> =
+        sets.into_iter().flat_map(|set| set.guards).flat_map(|guard| guard.orports).collect();
+    sort(&mut found);
+    Ok(found)
+}
+
+fn sort(addresses: &mut Vec<SocketAddr>) {
+    addresses.sort();
+    addresses.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(tor: &str, folder: &std::path::Path) -> NetConfig {
+        NetConfig {
+            tor: tor.parse().unwrap(),
+            state_dir: folder.join("state"),
+            cache_dir: folder.join("cache"),
+            tls_extra_roots: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn from_configuration_and_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let public = reach(&config("", folder.path())).unwrap();
+        assert!(public.bridges.is_empty() && public.guards.is_empty() && public.fallbacks.len() > 50);
+        std::fs::create_dir_all(folder.path().join("state/state")).unwrap();
+        let file = folder.path().join("state/state/guards.json");
+        let text = r#"{"default":{"guards":[{"orports":["192.0.2.2:443","[2001:db8::1]:9001"],"id":{}}],"confirmed":[]},
+            "restricted":{"guards":[{"orports":["192.0.2.2:443"]}]}, "bridges":{"guards":[{"orports":["192.0.2.9:1"]}]}}"#;
+        std::fs::write(&file, text).unwrap();
+        let lines = "[bridges]\nbridges = '''\n# one\nobfs4 192.0.2.7:80 0123 cert=x\nBridge 192.0.2.6:443 0123\n'''\n";
+        let found = reach(&config(lines, folder.path())).unwrap();
+        assert_eq!(found.bridges, ["192.0.2.6:443".parse().unwrap(), "192.0.2.7:80".parse().unwrap()]);
+        assert_eq!(found.guards, ["192.0.2.2:443".parse().unwrap(), "[2001:db8::1]:9001".parse().unwrap()]);
+        let off = format!("{lines}enabled = false\n");
+        assert!(reach(&config(&off, folder.path())).unwrap().bridges.is_empty());
+        std::fs::write(&file, "[]").unwrap();
+        assert!(reach(&config("", folder.path())).is_err());
+    }
+}
