@@ -12,6 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -28,6 +29,11 @@ use crate::session::held;
 
 /// This very program, even if another file lies at its path by now.
 pub const SELF: &str = "/proc/self/exe";
+
+/// How long a part that has hung up may take to end, in milliseconds.
+const PATIENCE_MS: u32 = 5_000;
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// *record*'s end.
 pub struct Launcher {
@@ -71,9 +77,18 @@ impl Launcher {
         }
     }
 
-    /// Ends a part, if it has not ended, and says how it ended.
+    /// Ends a part at once, if it has not ended, and says how it ended.
     pub fn end(&self, number: u32) -> String {
-        match self.ask(&ToLauncher::End(number)) {
+        self.end_within(number, 0)
+    }
+
+    /// The same for a part that has hung up: it may put its files in order first.
+    pub fn let_end(&self, number: u32) -> String {
+        self.end_within(number, PATIENCE_MS)
+    }
+
+    fn end_within(&self, number: u32, patience_ms: u32) -> String {
+        match self.ask(&ToLauncher::End { number, patience_ms }) {
             Ok((FromLauncher::Ended(how), _)) => how,
             _ => "how it ended is not known".to_owned(),
         }
@@ -149,7 +164,9 @@ pub fn serve(sign_with: Option<&Path>, transports: &[Transport], may_lack: &[Pro
                 }
                 Err(error) => (FromLauncher::Failed(format!("starting another process of Vigie: {error}")), None),
             },
-            ToLauncher::End(number) => (FromLauncher::Ended(end(children.remove(&number))), None),
+            ToLauncher::End { number, patience_ms } => {
+                (FromLauncher::Ended(end(children.remove(&number), patience_ms.min(PATIENCE_MS))), None)
+            }
             ToLauncher::Transport(place) => (transport(place, transports, &mut running, may_lack), None),
             ToLauncher::Sign(statement) => (
                 match sign_with {
@@ -163,7 +180,7 @@ pub fn serve(sign_with: Option<&Path>, transports: &[Transport], may_lack: &[Pro
         send(socket, &bytes, handle.as_ref().map(|handle| handle.as_fd()))?;
     }
     for (_, child) in children {
-        end(Some(child));
+        end(Some(child), 0);
     }
     Ok(())
 }
@@ -209,8 +226,16 @@ fn start(which: Part, may_lack: &[Protection]) -> io::Result<(Child, OwnedFd)> {
     Ok((part(name, may_lack).stdin(OwnedFd::from(theirs)).spawn()?, ours.into()))
 }
 
-fn end(child: Option<Child>) -> String {
+fn end(child: Option<Child>, patience_ms: u32) -> String {
     let Some(mut child) = child else { return "there is no such process".into() };
+    let until = Instant::now() + Duration::from_millis(patience_ms.into());
+    while Instant::now() < until {
+        match child.try_wait() {
+            Ok(Some(status)) => return described(status),
+            Ok(None) => std::thread::sleep(LOOK),
+            Err(_) => break,
+        }
+    }
     let _ = child.kill();
     match child.wait() {
         Ok(status) => described(status),

@@ -345,7 +345,10 @@ async fn supervise(shared: Arc<Shared>, first: Process, mut orders: mpsc::Unboun
         let number = process.number;
         let why = converse(&shared, process, orders).await;
         let launcher = Arc::clone(&shared.launcher);
-        let how = tokio::task::spawn_blocking(move || launcher.end(number)).await.unwrap_or_default();
+        // One that hung up may keep what Arti remembers first, its guards above all.
+        let hung_up = why.is_empty();
+        let end = move || if hung_up { launcher.let_end(number) } else { launcher.end(number) };
+        let how = tokio::task::spawn_blocking(end).await.unwrap_or_default();
         let why = if why.is_empty() { how } else { format!("{why}; {how}") };
         if began.elapsed() > SOUND {
             wait = AGAIN.0;

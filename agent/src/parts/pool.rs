@@ -89,7 +89,7 @@ impl ParsePool {
     pub fn probe(&self, part: Part, probe: Probe) -> Result<Probed, Unread> {
         let mut worker = self.fresh_as(part).map_err(Unread)?;
         let answer = worker.ask(&ToParse::Probe(probe));
-        let how = self.launcher.end(worker.number);
+        let how = if answer.is_ok() { self.launcher.end(worker.number) } else { self.launcher.let_end(worker.number) };
         match answer {
             Ok(FromParse::Probed(probed)) => Ok(probed),
             Ok(_) => Err(Unread("it answered something else".into())),
@@ -120,10 +120,11 @@ impl ParsePool {
                 }
                 Ok(answer)
             }
-            Err(why) => {
-                let how = self.launcher.end(worker.number);
-                Err(if why.kind() == io::ErrorKind::UnexpectedEof { how } else { format!("{why}; {how}") })
-            }
+            Err(why) => Err(if why.kind() == io::ErrorKind::UnexpectedEof {
+                self.launcher.let_end(worker.number)
+            } else {
+                format!("{why}; {}", self.launcher.end(worker.number))
+            }),
         }
     }
 

@@ -290,7 +290,12 @@ pub enum ToLauncher {
     /// Start a process; the answer carries its socket.
     Start(Part),
     /// End a process that was started, if it has not ended, and say how it ended.
-    End(u32),
+    End {
+        /// Its number.
+        number: u32,
+        /// How long it may take to end by itself, in milliseconds: one that has hung up is about to.
+        patience_ms: u32,
+    },
     /// Start a pluggable transport, by its place among those that *launcher* was started with, unless it
     /// runs already.
     Transport(u8),
