@@ -203,7 +203,7 @@ struct Above(#[source] ConnError);
 /// Arti's kinds call a failed introduction and a failed rendezvous the same; the causes do not.
 #[test]
 fn the_step_that_failed_is_found_among_the_causes() {
-    let found = |error| layer(&Above(error), ErrorKind::OnionServiceConnectionFailed, true);
+    let found = |error| layer(&Above(error), ErrorKind::OnionServiceConnectionFailed);
     assert_eq!(found(ConnError::NoUsableHsDirs), FailureKind::NotAskedAgain);
     assert_eq!(found(ConnError::NoUsableIntroPoints), FailureKind::DescriptorInvalid);
     assert_eq!(found(ConnError::NoHsDirs), FailureKind::TorNotReady);
