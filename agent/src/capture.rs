@@ -498,13 +498,8 @@ impl Sealing {
             })
             .collect();
         let fresh = originals.prepare(session, &parts, date);
-        let mut capture = Capture {
-            parts,
-            main: self.main,
-            page: self.page.take(),
-            facts: std::mem::take(&mut self.facts),
-            date,
-        };
+        let mut capture =
+            Capture { parts, main: self.main, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
         let sealing = Arc::clone(session);
         let sealed = tokio::task::spawn_blocking(move || seal(&sealing, &mut capture)).await;
         let sealed = match sealed.failing("sealing a capture").and_then(|sealed| sealed) {

@@ -271,7 +271,11 @@ mod tests {
             (vec![&agree, &agree], AGREE, "agree"),
             (vec![&agree, &alone], ALONE, "one answer; one answer only to 1: the second exit failed: tls: no"),
             (vec![&agree, &differ, &certificate], DIFFER, "differ (status, payload, certificate)"),
-            (vec![&differ, &alone], DIFFER, "differ (status, payload); one answer only to 1: the second exit failed: tls: no"),
+            (
+                vec![&differ, &alone],
+                DIFFER,
+                "differ (status, payload); one answer only to 1: the second exit failed: tls: no",
+            ),
         ] {
             let all = TwoExits::of(verdicts.into_iter()).unwrap();
             assert_eq!((all.verdict.as_str(), all.to_string().as_str()), (word, shown));
@@ -282,7 +286,8 @@ mod tests {
 
     #[test]
     fn what_the_workstation_itself_does_is_no_fault_of_an_exit() {
-        for kind in [FailureKind::OutOfScope, FailureKind::TorNotReady, FailureKind::NetworkProcess, FailureKind::Other] {
+        for kind in [FailureKind::OutOfScope, FailureKind::TorNotReady, FailureKind::NetworkProcess, FailureKind::Other]
+        {
             assert!(!exits_may_cause(kind), "{kind:?}");
         }
         assert!(exits_may_cause(FailureKind::Tls) && exits_may_cause(FailureKind::NameNotFound));

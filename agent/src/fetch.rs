@@ -16,7 +16,8 @@ use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
 use vigie_wire::limits::{APART, PARSE_BODY_BYTES};
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
+    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope,
+    Transport,
 };
 
 use crate::descriptors;
@@ -168,7 +169,8 @@ pub async fn fetch(
         let wait = retry::wait(failure.kind, attempt, attempts, drawn);
         let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let verdict = retry::verdict(failure.kind, onion).name().to_owned();
-        let attempted = Attempt { number: attempt, elapsed_ms, wait_ms, verdict, exit: known.exit.map(|exit| exit.to_string()) };
+        let attempted =
+            Attempt { number: attempt, elapsed_ms, wait_ms, verdict, exit: known.exit.map(|exit| exit.to_string()) };
         session.log_failure(&target, wanted, &failure, attempted).await;
         if let Some(pause) = retry::pause(failure.kind, drawn) {
             session.leave_alone(&target, pause);

@@ -25,7 +25,7 @@ use self::dns::Dns;
 pub use self::error::TorNetError;
 use self::node::Node;
 pub use self::onion::absent_onion;
-use self::torrc::{Authority, Shared};
+use self::torrc::{Authority, Exit, Shared};
 
 /// Directory authorities.
 const AUTHORITIES: usize = 3;
@@ -74,6 +74,8 @@ pub struct TorNet {
     service_node: Node,
     client: Node,
     dns: Dns,
+    /// That of the hostile exit.
+    other_dns: Option<Dns>,
     root: PathBuf,
     shared: Shared,
     services: Vec<(HiddenService, String)>,
@@ -100,9 +102,34 @@ impl TorNet {
     /// # Errors
     /// As [`TorNet::start`], and [`TorNetError::Cancelled`].
     pub fn start_unless(dir: &Path, options: Options, cancelled: &dyn Fn() -> bool) -> Result<Self, TorNetError> {
-        let mut net = Self::launch(dir, options)?;
+        let mut net = Self::launch(dir, options, None)?;
         net.ready(cancelled)?;
         Ok(net)
+    }
+
+    /// A network with two exits, the second of which is hostile: to it, every host is at `elsewhere`.
+    ///
+    /// # Errors
+    /// As [`TorNet::start`].
+    pub fn start_with_hostile_exit(dir: &Path, options: Options, elsewhere: Ipv4Addr) -> Result<Self, TorNetError> {
+        let mut net = Self::launch(dir, options, Some(elsewhere))?;
+        net.ready(&|| false)?;
+        Ok(net)
+    }
+
+    /// RSA identities of the relays, hex in upper case; of a network with a hostile exit, it is the last
+    /// and the other one stands before it.
+    ///
+    /// # Errors
+    /// When a relay has not written its own.
+    pub fn relay_identities(&self) -> Result<Vec<String>, TorNetError> {
+        self.relays.iter().map(|relay| relay.identity().map(|identity| identity.rsa)).collect()
+    }
+
+    /// UDP ports from which a name was asked.
+    pub fn dns_askers(&self, name: &str) -> Vec<u16> {
+        let others = self.other_dns.iter().flat_map(|dns| dns.askers(name));
+        self.dns.askers(name).into_iter().chain(others).collect()
     }
 
     /// Waits until every service can be reached.
@@ -239,17 +266,24 @@ impl TorNet {
     }
 
     /// Makes keys and configurations and starts every process.
-    fn launch(dir: &Path, options: Options) -> Result<Self, TorNetError> {
+    fn launch(dir: &Path, options: Options, hostile: Option<Ipv4Addr>) -> Result<Self, TorNetError> {
         node::private_dir(dir)?;
         let root = std::path::absolute(dir).map_err(|e| TorNetError::file("finding", dir, e))?.join("tor");
         if root.exists() {
             std::fs::remove_dir_all(&root).map_err(|e| TorNetError::file("removing", &root, e))?;
         }
         node::private_dir(&root)?;
-        let dns = Dns::start(options.dns).map_err(TorNetError::Machine)?;
-        let resolv_conf = root.join("resolv.conf");
-        std::fs::write(&resolv_conf, format!("nameserver 127.0.0.1:{}\n", dns.port()))
-            .map_err(|e| TorNetError::file("writing", &resolv_conf, e))?;
+        let dns = Dns::start(options.dns.then_some(Ipv4Addr::LOCALHOST)).map_err(TorNetError::Machine)?;
+        let resolv_conf = resolver(&root, "resolv.conf", &dns)?;
+        let other_dns = hostile.map(|address| Dns::start(Some(address))).transpose().map_err(TorNetError::Machine)?;
+        let other = other_dns.as_ref().map(|dns| resolver(&root, "other-resolv.conf", dns)).transpose()?;
+        // Without a hostile exit every relay is one; with it, it and the one before it.
+        let exit = |place: usize| match &other {
+            None => Exit::Asks(resolv_conf.clone()),
+            Some(other) if place + 1 == AUTHORITIES + RELAYS => Exit::Asks(other.clone()),
+            Some(_) if place + 2 == AUTHORITIES + RELAYS => Exit::Asks(resolv_conf.clone()),
+            Some(_) => Exit::No,
+        };
 
         let mut ports = ports::free(2 * (AUTHORITIES + RELAYS) + 2).map_err(TorNetError::Machine)?.into_iter();
         let mut port = || ports.next().expect("as many ports were asked for as are taken here");
@@ -275,16 +309,16 @@ impl TorNet {
             relays.push(node);
             authorities.push(authority);
         }
-        let shared = Shared { authorities, resolv_conf };
-        for (node, authority) in relays.iter().zip(&shared.authorities) {
-            node.configure(&shared.authority(authority, &node.dir))?;
+        let shared = Shared { authorities, resolv_conf: resolv_conf.clone() };
+        for (place, (node, authority)) in relays.iter().zip(&shared.authorities).enumerate() {
+            node.configure(&shared.authority(authority, &node.dir, &exit(place)))?;
         }
         let mut or_ports: Vec<u16> = shared.authorities.iter().map(|a| a.or_port).collect();
         for i in 0..RELAYS {
             let node = Node::create(&root, &format!("relay{i}"))?;
             let (or_port, dir_port) = (port(), port());
             or_ports.push(or_port);
-            node.configure(&shared.relay(&node.name, &node.dir, or_port, dir_port))?;
+            node.configure(&shared.relay(&node.name, &node.dir, (or_port, dir_port), &exit(AUTHORITIES + i)))?;
             relays.push(node);
         }
         let (control_port, socks_port) = (port(), port());
@@ -296,6 +330,7 @@ impl TorNet {
             service_node,
             client,
             dns,
+            other_dns,
             root,
             shared,
             services: Vec::new(),
@@ -464,6 +499,14 @@ impl TorNet {
             std::thread::sleep(POLL);
         }
     }
+}
+
+/// A file that names a name server.
+fn resolver(root: &Path, name: &str, dns: &Dns) -> Result<PathBuf, TorNetError> {
+    let path = root.join(name);
+    std::fs::write(&path, format!("nameserver 127.0.0.1:{}\n", dns.port()))
+        .map_err(|e| TorNetError::file("writing", &path, e))?;
+    Ok(path)
 }
 
 /// Authorities vote 4 s before each full 5 s until there is a consensus, and a relay that misses

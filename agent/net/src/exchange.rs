@@ -145,8 +145,7 @@ impl<D: Dial> Engine<D> {
     }
 
     async fn open(&self, request: &Request, events: &mpsc::Sender<Event>) -> Result<Connection, Failure> {
-        let Dialled { through, stream } =
-            self.dial.dial(request.circuit, &request.scope, &request.apart_from).await;
+        let Dialled { through, stream } = self.dial.dial(request.circuit, &request.scope, &request.apart_from).await;
         // Told before TLS: whose exit it was matters most when the handshake fails.
         if let Some(through) = &through {
             // Nobody need listen any more: then the exchange ends at its next word.

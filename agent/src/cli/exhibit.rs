@@ -83,7 +83,19 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
         })
         .collect();
     show::table(
-        &["EXHIBIT", "TIME", "MANDATE", "TARGET", "STATUS", "EXCHANGES", "BYTES", "STATE", "DESCRIPTOR", "TLS", "NETWORK"],
+        &[
+            "EXHIBIT",
+            "TIME",
+            "MANDATE",
+            "TARGET",
+            "STATUS",
+            "EXCHANGES",
+            "BYTES",
+            "STATE",
+            "DESCRIPTOR",
+            "TLS",
+            "NETWORK",
+        ],
         &rows,
     )?;
     Ok(exit::OK)

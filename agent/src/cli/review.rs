@@ -72,17 +72,8 @@ struct Listed {
 }
 
 /// Facts that say how an exchange came, by their names in the record.
-const CAME: [&str; 9] = [
-    "tls",
-    "tls-cipher-suite",
-    "tls-certificate",
-    "tls-chain",
-    "exit",
-    "exit-circuit",
-    "answer",
-    "amber",
-    "two-exits",
-];
+const CAME: [&str; 9] =
+    ["tls", "tls-cipher-suite", "tls-certificate", "tls-chain", "exit", "exit-circuit", "answer", "amber", "two-exits"];
 /// Largest block of facts read, in bytes.
 const FACTS_BYTES: usize = 4 << 20;
 

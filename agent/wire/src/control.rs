@@ -345,9 +345,9 @@ impl FromNet {
                 Event::Opened(connection) => within(
                     connection.through.as_ref().is_none_or(|through| through.circuit.len() <= limits::CIRCUIT_BYTES)
                         && connection.tls.as_ref().is_none_or(|tls| {
-                        tls.chain.iter().map(Bytes::len).sum::<usize>() <= limits::CHAIN_BYTES
-                            && tls.chain.len() <= limits::CERTIFICATES
-                    }),
+                            tls.chain.iter().map(Bytes::len).sum::<usize>() <= limits::CHAIN_BYTES
+                                && tls.chain.len() <= limits::CERTIFICATES
+                        }),
                     "a chain of certificates or a circuit's number",
                 ),
                 Event::Failed(failure) => within(failure.detail.len() <= limits::TEXT_BYTES, "a reason"),

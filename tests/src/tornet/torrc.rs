@@ -23,6 +23,15 @@ pub(super) struct Shared {
     pub(super) resolv_conf: std::path::PathBuf,
 }
 
+/// Whether streams may end at a relay.
+#[derive(Debug, Clone)]
+pub(super) enum Exit {
+    /// It serves circuits only.
+    No,
+    /// It asks the name server in this file.
+    Asks(std::path::PathBuf),
+}
+
 impl Shared {
     /// The part that every process has.
     fn common(&self, name: &str, dir: &Path) -> String {
@@ -50,26 +59,31 @@ impl Shared {
         text
     }
 
-    /// What relays and authorities share: all are exits, and exits reach loopback, where the
-    /// sample sites are, and ask the name server of the tests alone.
-    fn relaying(&self, or_port: u16) -> String {
+    /// What relays and authorities share: exits reach loopback, where the sample sites are, and ask the
+    /// name server of the tests alone. One that is none still has the flag by the authorities' vote: its
+    /// policy decides.
+    fn relaying(&self, or_port: u16, exit: &Exit) -> String {
+        let (policy, resolv_conf) = match exit {
+            Exit::No => ("reject *:*", &self.resolv_conf),
+            Exit::Asks(resolv_conf) => ("accept *:*", resolv_conf),
+        };
         format!(
             "ORPort 127.0.0.1:{or_port}\n\
              SocksPort 0\n\
              ContactInfo nobody@example.invalid\n\
              ExitRelay 1\n\
-             ExitPolicy accept *:*\n\
+             ExitPolicy {policy}\n\
              ExitPolicyRejectPrivate 0\n\
              ServerDNSResolvConfFile {}\n\
              ServerDNSAllowBrokenConfig 1\n\
              ServerDNSDetectHijacking 0\n\
              ServerDNSTestAddresses\n",
-            quoted(&self.resolv_conf)
+            quoted(resolv_conf)
         )
     }
 
     /// A directory authority.
-    pub(super) fn authority(&self, me: &Authority, dir: &Path) -> String {
+    pub(super) fn authority(&self, me: &Authority, dir: &Path, exit: &Exit) -> String {
         format!(
             "{}{}\
              DirPort 127.0.0.1:{}\n\
@@ -88,14 +102,15 @@ impl Shared {
              TestingDirAuthVoteGuard *\n\
              TestingMinExitFlagThreshold 0\n",
             self.common(&me.name, dir),
-            self.relaying(me.or_port),
+            self.relaying(me.or_port, exit),
             me.dir_port,
         )
     }
 
     /// A relay.
-    pub(super) fn relay(&self, name: &str, dir: &Path, or_port: u16, dir_port: u16) -> String {
-        format!("{}{}DirPort 127.0.0.1:{dir_port}\n", self.common(name, dir), self.relaying(or_port))
+    pub(super) fn relay(&self, name: &str, dir: &Path, ports: (u16, u16), exit: &Exit) -> String {
+        let (or_port, dir_port) = ports;
+        format!("{}{}DirPort 127.0.0.1:{dir_port}\n", self.common(name, dir), self.relaying(or_port, exit))
     }
 
     /// A client with a SOCKS port; `ExtendedErrors` (socks-extensions.txt) tells why an onion

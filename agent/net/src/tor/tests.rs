@@ -163,7 +163,7 @@ async fn a_client_starts_without_touching_the_network() {
     let host = format!("{}.onion", "a".repeat(56));
     for (host, kind) in [(host.as_str(), FailureKind::OutOfScope), ("shop.example", FailureKind::TorNotReady)] {
         let scope = Scope { host: host.into(), port: 80, transport: vigie_wire::net::Transport::Plain };
-        let Err(failure) = tor.dial(one, &scope).await else { panic!("a stream") };
+        let Err(failure) = tor.dial(one, &scope, &[]).await.stream else { panic!("a stream") };
         assert_eq!(failure.kind, kind, "{}", failure.detail);
         assert!(!failure.detail.contains(host));
     }

@@ -29,9 +29,9 @@ async fn the_exit_is_told_before_the_connection_and_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_exit_of_a_stream_that_fails_is_told() {
-    let told = Lab::through_exits(Some(FailureKind::ExitFailed)).ask(request()).await;
-    assert_eq!((told.through.as_slice(), told.failure().kind), (&[exit(1)][..], FailureKind::ExitFailed));
-    assert!(told.opened.is_empty());
+    let failed = Lab::through_exits(Some(FailureKind::ExitFailed)).ask(request()).await;
+    assert_eq!((failed.through.as_slice(), failed.failure().kind), (&[exit(1)][..], FailureKind::ExitFailed));
+    assert!(failed.opened.is_empty());
     // A handshake that comes to nothing.
     let mut lab = lab();
     let mut request = request();

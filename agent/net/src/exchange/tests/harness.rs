@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use vigie_wire::limits::{CHUNK_BYTES, PARSE_BODY_BYTES};
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Incomplete, Limits, Method, Request, ResponseHead,
-    Scope, Through, Transport,
+    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Incomplete, Limits, Method, Request,
+    ResponseHead, Scope, Through, Transport,
 };
 
 use crate::exchange::{Dial, Dialled, Engine};
