@@ -259,7 +259,97 @@ fn through(exchange: &Exchange) -> Option<Exit> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use vigie_config::authorize::{Element, MediaPolicy};
+    use vigie_config::target::TargetUrl;
+    use vigie_wire::net::{Connection, Finished, Incomplete, ResponseHead, Through, Tls};
+
     use super::*;
+
+    fn exchange(number: u8) -> Exchange {
+        let exit = Exit { rsa: [number; 20], ed25519: [number; 32] };
+        let tls = Tls {
+            protocol: "TLSv1.3".into(),
+            cipher_suite: "TLS_AES_256_GCM_SHA384".into(),
+            chain: vec![Bytes::from_static(b"leaf"), Bytes::from_static(b"issuer")],
+            invalid: None,
+        };
+        let field = |name: &str, value: &'static str| (name.to_owned(), Bytes::from_static(value.as_bytes()));
+        Exchange {
+            url: TargetUrl::parse("https://shop.example/a").unwrap(),
+            target: "shop".into(),
+            element: Element::Page,
+            media: MediaPolicy::Capture,
+            started: jiff::Timestamp::UNIX_EPOCH,
+            request: Bytes::new(),
+            wire: None,
+            head: Some(ResponseHead {
+                status: 200,
+                headers: vec![field("content-type", "text/html"), field("location", "/b"), field("date", "now")],
+            }),
+            finished: Finished {
+                incomplete: None,
+                wire_bytes: 9,
+                head_bytes: 4,
+                body_bytes: 5,
+                body_sha256: [0; 32],
+                first_byte_ms: number.into(),
+                total_ms: 1,
+                surplus_bytes: 0,
+            },
+            connection: Some(Connection {
+                reused: false,
+                connect_ms: number.into(),
+                tls: Some(tls),
+                through: Some(Through { exit, circuit: number.to_string() }),
+            }),
+            body: Vec::new(),
+            cookies_sent: 0,
+            payload_sha256: [7; 32],
+            payload_bytes: 5,
+            attempt: 1,
+            elapsed_ms: number.into(),
+            answer: Answer::First,
+        }
+    }
+
+    #[test]
+    fn each_part_that_differs_is_named_and_no_other() {
+        let chain = |exchange: &mut Exchange, place: usize| {
+            let tls = exchange.connection.as_mut().and_then(|connection| connection.tls.as_mut()).unwrap();
+            tls.chain[place] = Bytes::from_static(b"other");
+        };
+        let header = |exchange: &mut Exchange, place: usize| {
+            exchange.head.as_mut().unwrap().headers[place].1 = Bytes::from_static(b"other");
+        };
+        type Change<'c> = &'c dyn Fn(&mut Exchange);
+        let changes: [(Change<'_>, &[Part]); 9] = [
+            (&|_| {}, &[]),
+            // What no two answers have in common.
+            (&|exchange| header(exchange, 2), &[]),
+            (&|exchange| exchange.head.as_mut().unwrap().status = 404, &[Part::Status]),
+            (&|exchange| header(exchange, 1), &[Part::Location]),
+            (&|exchange| header(exchange, 0), &[Part::ContentType]),
+            (&|exchange| exchange.payload_sha256 = [8; 32], &[Part::Payload]),
+            (&|exchange| exchange.finished.incomplete = Some(Incomplete::Disconnected), &[Part::Completeness]),
+            (&|exchange| chain(exchange, 0), &[Part::Certificate]),
+            (&|exchange| chain(exchange, 1), &[Part::Chain]),
+        ];
+        for (change, parts) in changes {
+            let (one, mut other) = (exchange(1), exchange(2));
+            change(&mut other);
+            let expected = if parts.is_empty() { Verdict::Agree } else { Verdict::Differ(parts.to_vec()) };
+            assert_eq!(compare(&one, &other), expected);
+            assert_eq!(compare(&other, &one), expected);
+            let line = line(&one.url, &expected, Some(&one), Some(&other));
+            assert!(line.contains(&"01".repeat(20)) && line.contains(&"02".repeat(32)), "{line}");
+            assert!(parts.iter().all(|part| line.split(';').next().unwrap().contains(part.name())), "{line}");
+        }
+        // One by TLS and the other not: there is no certificate beside the first.
+        let (one, mut other) = (exchange(1), exchange(2));
+        other.connection.as_mut().unwrap().tls = None;
+        assert_eq!(compare(&one, &other), Verdict::Differ(vec![Part::Certificate, Part::Chain]));
+    }
 
     #[test]
     fn a_difference_says_more_than_a_missing_answer() {

@@ -114,6 +114,10 @@ impl TorNet {
     pub fn start_with_hostile_exit(dir: &Path, options: Options, elsewhere: Ipv4Addr) -> Result<Self, TorNetError> {
         let mut net = Self::launch(dir, options, Some(elsewhere))?;
         net.ready(&|| false)?;
+        // An exit refuses a circuit whose middle relay it does not know (tor(1), RefuseUnknownExits).
+        for exit in AUTHORITIES + RELAYS - 2..AUTHORITIES + RELAYS {
+            net.await_consensus(net.relays[exit].dir.clone(), &|| false)?;
+        }
         Ok(net)
     }
 
