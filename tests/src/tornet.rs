@@ -313,7 +313,7 @@ impl TorNet {
             relays.push(node);
             authorities.push(authority);
         }
-        let shared = Shared { authorities, resolv_conf: resolv_conf.clone() };
+        let shared = Shared { authorities, resolv_conf: resolv_conf.clone(), few_guards: hostile.is_some() };
         for (place, (node, authority)) in relays.iter().zip(&shared.authorities).enumerate() {
             node.configure(&shared.authority(authority, &node.dir, &exit(place)))?;
         }
@@ -366,16 +366,14 @@ impl TorNet {
     fn await_consensus(&mut self, dir: PathBuf, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
         let consensus = dir.join("cached-microdesc-consensus");
         let want = AUTHORITIES + RELAYS;
+        let flags: &[&str] = &["Exit", "HSDir", "Running", "Valid", "V2Dir", "Guard"];
+        let flags = &flags[..flags.len() - usize::from(self.shared.few_guards)];
         self.until("a consensus that lists every relay", CONSENSUS_LIMIT, cancelled, || {
             let text = std::fs::read_to_string(&consensus).unwrap_or_default();
             let full = text
                 .lines()
                 .filter_map(|line| line.strip_prefix("s "))
-                .filter(|flags| {
-                    ["Exit", "Guard", "HSDir", "Running", "Valid", "V2Dir"]
-                        .iter()
-                        .all(|want| flags.split(' ').any(|flag| flag == *want))
-                })
+                .filter(|has| flags.iter().all(|want| has.split(' ').any(|flag| flag == *want)))
                 .count();
             if full >= want { Ok(()) } else { Err(format!("{full} of {want}")) }
         })

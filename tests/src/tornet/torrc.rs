@@ -21,6 +21,9 @@ pub(super) struct Authority {
 pub(super) struct Shared {
     pub(super) authorities: Vec<Authority>,
     pub(super) resolv_conf: std::path::PathBuf,
+    /// The authorities alone are guards. Arti takes its guard before the exit, and never one relay as both:
+    /// an exit that is somebody's guard is none for them, which tells where there are few exits.
+    pub(super) few_guards: bool,
 }
 
 /// Whether streams may end at a relay.
@@ -99,12 +102,21 @@ impl Shared {
              TestingV3AuthInitialDistDelay 2\n\
              TestingDirAuthVoteExit *\n\
              TestingDirAuthVoteHSDir *\n\
-             TestingDirAuthVoteGuard *\n\
+             {}\
              TestingMinExitFlagThreshold 0\n",
             self.common(&me.name, dir),
             self.relaying(me.or_port, exit),
             me.dir_port,
+            self.guards(),
         )
+    }
+
+    fn guards(&self) -> String {
+        if !self.few_guards {
+            return "TestingDirAuthVoteGuard *\n".to_owned();
+        }
+        let named: Vec<_> = self.authorities.iter().map(|authority| authority.relay.rsa.as_str()).collect();
+        format!("TestingDirAuthVoteGuard {}\nTestingDirAuthVoteGuardIsStrict 1\n", named.join(","))
     }
 
     /// A relay.
