@@ -313,7 +313,12 @@ impl TorNet {
             relays.push(node);
             authorities.push(authority);
         }
-        let shared = Shared { authorities, resolv_conf: resolv_conf.clone(), few_guards: hostile.is_some() };
+        let shared = Shared {
+            authorities,
+            resolv_conf: resolv_conf.clone(),
+            few_guards: hostile.is_some(),
+            bandwidths: root.join("bandwidths"),
+        };
         for (place, (node, authority)) in relays.iter().zip(&shared.authorities).enumerate() {
             node.configure(&shared.authority(authority, &node.dir, &exit(place)))?;
         }
@@ -325,6 +330,12 @@ impl TorNet {
             node.configure(&shared.relay(&node.name, &node.dir, (or_port, dir_port), &exit(AUTHORITIES + i)))?;
             relays.push(node);
         }
+        let mut bandwidths = format!("{}\n", jiff::Timestamp::now().as_second());
+        for relay in &relays {
+            bandwidths.push_str(&format!("node_id=${} bw=1000\n", relay.relay_identity()?.rsa));
+        }
+        std::fs::write(&shared.bandwidths, bandwidths)
+            .map_err(|e| TorNetError::file("writing", &shared.bandwidths, e))?;
         let (control_port, socks_port) = (port(), port());
         let service_node = Node::create(&root, "services")?;
         let client = Node::create(&root, "client")?;

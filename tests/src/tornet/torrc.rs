@@ -24,6 +24,9 @@ pub(super) struct Shared {
     /// The authorities alone are guards. Arti takes its guard before the exit, and never one relay as both:
     /// an exit that is somebody's guard is none for them, which tells where there are few exits.
     pub(super) few_guards: bool,
+    /// What authorities say of the relays' speed (dir-spec, bandwidth file): the same of all. Left to
+    /// themselves relays of a new network say 0 to 12, and clients choose no relay of 0.
+    pub(super) bandwidths: std::path::PathBuf,
 }
 
 /// Whether streams may end at a relay.
@@ -103,11 +106,13 @@ impl Shared {
              TestingDirAuthVoteExit *\n\
              TestingDirAuthVoteHSDir *\n\
              {}\
+             V3BandwidthsFile {}\n\
              TestingMinExitFlagThreshold 0\n",
             self.common(&me.name, dir),
             self.relaying(me.or_port, exit),
             me.dir_port,
             self.guards(),
+            quoted(&self.bandwidths),
         )
     }
 
