@@ -12,12 +12,13 @@ use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass, Stylesheet};
 
 use crate::error::{Failing, Problem};
-use crate::fetch::{Exchange, Missed, fetch};
+use crate::exits::{self, Compared, TwoExits, ask};
+use crate::fetch::{Exchange, Missed};
 use crate::obstacle;
 use crate::originals::Originals;
 use crate::parts::Unread;
 use crate::record::{Capture, Part, custody, one_line, seal};
-use crate::rows::ExhibitRow;
+use crate::rows::{ExhibitRow, TlsRow};
 use crate::session::Session;
 use crate::wanted::Wanted;
 
@@ -71,6 +72,7 @@ pub async fn capture(
     };
     let Some(last) = chain.exchanges.last() else { return Outcome::Failed("nothing was received".into()) };
     let mut notes = chain.notes.clone();
+    let mut twice = chain.twice;
     let page = match read(session, last).await {
         Ok(page) => page,
         Err(Reading::Failed(problem)) => return Outcome::Failed(problem.line),
@@ -102,6 +104,8 @@ pub async fn capture(
     }
     facts.extend(notes.iter().map(|note| ("note".to_owned(), note.clone())));
     facts.append(&mut gathered.facts);
+    twice.append(&mut gathered.twice);
+    facts.extend(twice.iter().map(|compared| ("two-exits".to_owned(), compared.line.clone())));
     state.extend(grow(&links(&page), &last.url));
     let sealing = Sealing {
         url: last.url.clone(),
@@ -114,7 +118,14 @@ pub async fn capture(
         again,
         page,
         facts,
-        exchanges: chain.exchanges.into_iter().chain(gathered.exchanges).collect(),
+        main: chain.exchanges.len() - 1,
+        two_exits: TwoExits::of(twice.iter().map(|compared| &compared.verdict)),
+        tls: last.connection.as_ref().and_then(|connection| connection.tls.as_ref()).map(TlsRow::of),
+        exchanges: {
+            // What is compared stands behind what is read.
+            let second = twice.into_iter().filter_map(|compared| compared.second).map(|second| *second);
+            chain.exchanges.into_iter().chain(gathered.exchanges).chain(second).collect()
+        },
         state,
     };
     sealing.finish(session, originals).await
@@ -123,19 +134,20 @@ pub async fn capture(
 /// The redirect chain of a page.
 struct Chain {
     exchanges: Vec<Exchange>,
+    twice: Vec<Compared>,
     refused: Option<Refusal>,
     notes: Vec<String>,
 }
 
 /// Fetches the page and follows its redirects, each with a permission of its own.
 async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>) -> Result<Chain, Outcome> {
-    let mut chain = Chain { exchanges: Vec::new(), refused: None, notes: Vec::new() };
+    let mut chain = Chain { exchanges: Vec::new(), twice: Vec::new(), refused: None, notes: Vec::new() };
     let mut wanted = visit;
     let mut seen = vec![wanted.url.clone()];
     loop {
         let _permit = session.permits.acquire().await;
-        let exchange = match fetch(session, &wanted).await {
-            Ok(exchange) => exchange,
+        let (exchange, compared) = match ask(session, &wanted).await {
+            Ok(answered) => answered,
             Err(Missed::Stopped) => return Err(Outcome::Stopped),
             Err(Missed::Refused(refusal)) => {
                 let context = if chain.exchanges.is_empty() { "address" } else { "redirect" };
@@ -162,6 +174,7 @@ async fn follow(session: &Arc<Session>, visit: Wanted, state: &mut Vec<StateOp>)
         if let Ok(url) = url::Url::parse(exchange.url.reveal()) {
             state.extend(session.receive_cookies(&url, &exchange.headers("set-cookie")));
         }
+        chain.twice.extend(compared);
         let next = redirect(&exchange);
         let secure = exchange.url.is_secure();
         let here = exchange.url.clone();
@@ -277,6 +290,7 @@ fn document(exchange: &Exchange) -> Document {
 #[derive(Default)]
 struct Gathered {
     exchanges: Vec<Exchange>,
+    twice: Vec<Compared>,
     refused: Vec<(String, Refusal)>,
     facts: Vec<(String, String)>,
     failed: u32,
@@ -339,13 +353,13 @@ async fn requisites(
                 depth,
                 tokio::spawn(async move {
                     let _permit = session.permits.acquire().await;
-                    fetch(&session, &wanted).await
+                    ask(&session, &wanted).await
                 }),
             ));
         }
         for (requisite, depth, task) in running {
             match task.await {
-                Ok(Ok(exchange)) => {
+                Ok(Ok((exchange, compared))) => {
                     if requisite.class == RequisiteClass::Stylesheet && depth < IMPORT_DEPTH {
                         let from = exchange.url.clone();
                         match read_sheet(session, &exchange).await {
@@ -362,7 +376,7 @@ async fn requisites(
                             }
                         }
                     }
-                    gathered.take(exchange, &requisite);
+                    gathered.take(exchange, compared, &requisite);
                 }
                 Ok(Err(Missed::Refused(refusal))) => {
                     gathered.facts.push((
@@ -386,8 +400,11 @@ async fn requisites(
 }
 
 impl Gathered {
-    fn take(&mut self, exchange: Exchange, requisite: &Requisite) {
-        if exchange.media == MediaPolicy::HashOnly {
+    fn take(&mut self, exchange: Exchange, compared: Option<Compared>, requisite: &Requisite) {
+        // Where bytes are hashed and let go, so are those of the second answer.
+        let hashed = exchange.media == MediaPolicy::HashOnly;
+        self.twice.extend(compared.map(|all| Compared { second: all.second.filter(|_| !hashed), ..all }));
+        if hashed {
             self.facts.push((
                 "hash-only".into(),
                 format!(
@@ -454,6 +471,9 @@ struct Sealing {
     target: String,
     status: u16,
     exchanges: Vec<Exchange>,
+    main: usize,
+    tls: Option<TlsRow>,
+    two_exits: Option<TwoExits>,
     page: Option<Page>,
     facts: Vec<(String, String)>,
     incomplete: Option<String>,
@@ -478,7 +498,8 @@ impl Sealing {
             })
             .collect();
         let fresh = originals.prepare(session, &parts, date);
-        let mut capture = Capture { parts, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
+        let mut capture =
+            Capture { parts, main: self.main, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
         let sealing = Arc::clone(session);
         let sealed = tokio::task::spawn_blocking(move || seal(&sealing, &mut capture)).await;
         let sealed = match sealed.failing("sealing a capture").and_then(|sealed| sealed) {
@@ -502,6 +523,8 @@ impl Sealing {
             elapsed_ms: self.elapsed_ms,
             obstacle: self.obstacle.clone(),
             amber: !self.url.is_secure(),
+            tls: self.tls.take(),
+            two_exits: self.two_exits.clone(),
         };
         let url = self.url.reveal().to_owned();
         let mut draft = session.draft(
@@ -509,7 +532,7 @@ impl Sealing {
             &row,
             json!({"url": url, "target": self.target, "status": self.status,
             "complete": self.incomplete.is_none(), "why": self.incomplete, "attempt": self.attempt,
-            "elapsed_ms": self.elapsed_ms, "obstacle": self.obstacle}),
+            "elapsed_ms": self.elapsed_ms, "obstacle": self.obstacle, "two_exits": self.two_exits}),
         );
         draft.exhibit = Some(sealed);
         draft.commitments.push(Commitment { name: "url", value: url.clone().into_bytes() });
@@ -522,7 +545,11 @@ impl Sealing {
                 if self.incomplete.is_some() {
                     session.tally.incomplete.fetch_add(1, Ordering::Relaxed);
                 }
-                originals.recorded(session, fresh, receipt.exhibit.unwrap_or(0));
+                let number = receipt.exhibit.unwrap_or(0);
+                originals.recorded(session, fresh, number);
+                if let Some(two_exits) = self.two_exits.filter(|all| all.verdict != exits::AGREE) {
+                    session.monitor.line(&format!("exhibit {number} ({}): two exits: {two_exits}", self.target));
+                }
                 Outcome::Captured(Box::new(Captured {
                     receipt,
                     wire_bytes,

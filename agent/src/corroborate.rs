@@ -9,6 +9,7 @@ use vigie_store::OpenedExhibit;
 use vigie_warc::check_each_with;
 
 use crate::error::Problem;
+use crate::record::SECOND;
 
 /// Largest block of facts read, in bytes.
 const FACTS_BYTES: usize = 4 << 20;
@@ -119,6 +120,10 @@ fn seen(text: &str) -> Option<Seen> {
     let field = |name: &str| {
         text.lines().filter_map(|line| line.split_once(':')).find(|(n, _)| *n == name).map(|(_, v)| v.trim().to_owned())
     };
+    // It is there to be compared with the first answer, within its own exhibit.
+    if field("answer").is_some_and(|answer| answer == SECOND) {
+        return None;
+    }
     let certificate = field("tls-chain").and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok());
     Some(Seen {
         status: field("status")?,
@@ -171,5 +176,7 @@ mod tests {
         let found = super::seen(&text).expect("facts");
         assert_eq!(found.certificate_sha256, data_encoding::HEXLOWER.encode(&Sha256::digest(b"certificate")));
         assert_eq!(super::seen("title: x\r\n"), None);
+        let (first, second) = (format!("{text}answer: first of two exits\r\n"), format!("{text}answer: {SECOND}\r\n"));
+        assert!(super::seen(&first).is_some() && super::seen(&second).is_none());
     }
 }

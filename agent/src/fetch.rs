@@ -14,9 +14,10 @@ use vigie_config::headers::From;
 use vigie_config::refusal::Refusal;
 use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
-use vigie_wire::limits::PARSE_BODY_BYTES;
+use vigie_wire::limits::{APART, PARSE_BODY_BYTES};
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope, Transport,
+    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope,
+    Transport,
 };
 
 use crate::descriptors;
@@ -62,6 +63,19 @@ pub struct Exchange {
     pub attempt: u32,
     /// What that attempt took in all, in milliseconds.
     pub elapsed_ms: u64,
+    /// Whether it is one of two.
+    pub answer: Answer,
+}
+
+/// Which of the answers to one question it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The mandate asks for one.
+    Only,
+    /// Of two: the one that is read.
+    First,
+    /// Of two: the one that is compared with it.
+    Second,
 }
 
 impl Exchange {
@@ -94,16 +108,54 @@ pub enum Missed {
     Stopped,
 }
 
+/// Which way a request goes.
+#[derive(Clone, Copy)]
+pub enum Way<'a> {
+    /// On the target's circuits.
+    First,
+    /// On other circuits of the target, that end at none of these exits.
+    Second(&'a [Exit]),
+}
+
+/// What came to be known on the way, also of an exchange that failed.
+#[derive(Default)]
+pub struct Known {
+    /// Label of the target.
+    pub target: String,
+    /// The target wants two answers.
+    pub two_exits: bool,
+    /// The exits that were met.
+    pub exits: Vec<Exit>,
+    /// That of the last attempt.
+    pub exit: Option<Exit>,
+}
+
+impl Known {
+    fn meet(&mut self, exit: Exit) {
+        self.exit = Some(exit);
+        if self.exits.last() != Some(&exit) {
+            self.exits.push(exit);
+        }
+    }
+}
+
 /// Asks for permission and performs the exchange; an attempt that failed on the way is tried
 /// again (each time with a new permission), and each failure is a log entry.
-pub async fn fetch(session: &Arc<Session>, wanted: &Wanted) -> Result<Exchange, Missed> {
+pub async fn fetch(
+    session: &Arc<Session>,
+    wanted: &Wanted,
+    way: Way<'_>,
+    known: &mut Known,
+) -> Result<Exchange, Missed> {
     let attempts = u32::from(session.workstation.fetch.attempts);
     let mut attempt = 1;
     loop {
         let authorization = permission(session, wanted).await?;
         let (target, onion) = (authorization.target_name().to_owned(), authorization.host().ends_with(".onion"));
+        (known.target, known.two_exits) = (target.clone(), authorization.two_exits());
         let begun = Instant::now();
-        let failure = match exchange(session, authorization, wanted).await {
+        known.exit = None;
+        let failure = match exchange(session, authorization, wanted, way, known).await {
             Ok(exchange) => return Ok(Exchange { attempt, elapsed_ms: millis(begun), ..exchange }),
             Err(failure) if failure.kind == FailureKind::Cancelled => {
                 // Nothing to say when the run is ending already: the first reason stays.
@@ -117,7 +169,9 @@ pub async fn fetch(session: &Arc<Session>, wanted: &Wanted) -> Result<Exchange, 
         let wait = retry::wait(failure.kind, attempt, attempts, drawn);
         let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let verdict = retry::verdict(failure.kind, onion).name().to_owned();
-        session.log_failure(&target, wanted, &failure, Attempt { number: attempt, elapsed_ms, wait_ms, verdict }).await;
+        let attempted =
+            Attempt { number: attempt, elapsed_ms, wait_ms, verdict, exit: known.exit.map(|exit| exit.to_string()) };
+        session.log_failure(&target, wanted, &failure, attempted).await;
         if let Some(pause) = retry::pause(failure.kind, drawn) {
             session.leave_alone(&target, pause);
         }
@@ -150,7 +204,13 @@ async fn permission(session: &Session, wanted: &Wanted) -> Result<Authorization,
 }
 
 /// Sends what the authorization permits and records what comes back.
-async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: &Wanted) -> Result<Exchange, Failure> {
+async fn exchange(
+    session: &Arc<Session>,
+    authorization: Authorization,
+    wanted: &Wanted,
+    way: Way<'_>,
+    known: &mut Known,
+) -> Result<Exchange, Failure> {
     let url = authorization.url().clone();
     let media = authorization.media();
     let keep = media == MediaPolicy::Capture;
@@ -168,7 +228,7 @@ async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: 
         _ => 0,
     };
     let request = Request {
-        circuit: circuit(session, authorization.target_name()),
+        circuit: circuit(session, authorization.target_name(), way),
         scope: Scope {
             host: authorization.host().to_owned(),
             port: authorization.port(),
@@ -182,6 +242,11 @@ async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: 
         path: authorization.path().to_owned(),
         headers,
         limits: session.workstation.fetch.limits(read_bytes),
+        apart_from: match way {
+            Way::First => Vec::new(),
+            // The exits met last are those that matter.
+            Way::Second(exits) => exits.iter().rev().take(APART).copied().collect(),
+        },
     };
     let started = session.now();
     let target = authorization.target_name().to_owned();
@@ -204,7 +269,12 @@ async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: 
             });
         };
         match event {
+            Event::Through(exit) => known.meet(exit),
             Event::Opened(connection) => {
+                // A kept stream was opened by an earlier exchange.
+                if let Some(through) = &connection.through {
+                    known.meet(through.exit);
+                }
                 recorded.connection = Some(connection);
                 if url.is_onion() {
                     descriptors::reached(session, &target, url.host().reveal());
@@ -242,6 +312,11 @@ async fn exchange(session: &Arc<Session>, authorization: Authorization, wanted: 
                     payload_bytes: recorded.payload_bytes,
                     attempt: 1,
                     elapsed_ms: 0,
+                    answer: match way {
+                        Way::Second(_) => Answer::Second,
+                        Way::First if known.two_exits => Answer::First,
+                        Way::First => Answer::Only,
+                    },
                 });
             }
             Event::Failed(failure) => return Err(failure),
@@ -272,10 +347,14 @@ impl Recorded {
 }
 
 /// Isolation: nothing about the mandate can be computed from the key without the session secret.
-fn circuit(session: &Session, target: &str) -> CircuitKey {
+fn circuit(session: &Session, target: &str, way: Way<'_>) -> CircuitKey {
     let mut hash = Sha256::new();
     hash.update(session.secret);
     hash.update(target.as_bytes());
+    if let Way::Second(_) = way {
+        // No label of a target holds a NUL.
+        hash.update(b"\0second");
+    }
     CircuitKey(hash.finalize().into())
 }
 

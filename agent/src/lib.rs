@@ -14,6 +14,7 @@ mod crawl;
 mod descriptors;
 mod doctor;
 mod error;
+mod exits;
 mod fetch;
 mod firewall;
 mod frontier;

@@ -9,7 +9,7 @@ use vigie_config::authorize::{Element, MediaPolicy};
 use vigie_store::{State, StateOp};
 
 use crate::error::Problem;
-use crate::fetch::Exchange;
+use crate::fetch::{Answer, Exchange};
 use crate::record::{Original, Part};
 use crate::session::Session;
 
@@ -45,7 +45,8 @@ impl Originals {
 
     /// Where this payload stands already, if it does.
     pub fn find(&self, exchange: &Exchange) -> Option<Original> {
-        if !worthwhile(exchange) {
+        // Of two answers both are kept whole, so that they can be compared by whoever has this exhibit.
+        if !worthwhile(exchange) || exchange.answer != Answer::Only {
             return None;
         }
         self.payloads.lock().unwrap_or_else(PoisonError::into_inner).get(&digest(exchange)).cloned()
@@ -59,7 +60,7 @@ impl Originals {
     /// What this exhibit will bring.
     pub fn prepare(&self, _session: &Session, parts: &[Part], date: Timestamp) -> Fresh {
         let mut fresh = Fresh { payloads: Vec::new(), elements: Vec::new() };
-        for part in parts {
+        for part in parts.iter().filter(|part| part.exchange.answer != Answer::Second) {
             let url = part.exchange.url.reveal().to_owned();
             let whole = part.exchange.finished.incomplete.is_none();
             if part.original.is_none() && worthwhile(&part.exchange) {

@@ -9,8 +9,11 @@ use vigie_warc::{WarcWriter, records};
 use vigie_wire::parse::Page;
 
 use crate::error::{Failing, Problem};
-use crate::fetch::Exchange;
+use crate::fetch::{Answer, Exchange};
 use crate::session::Session;
+
+/// How the record calls an answer that is there to be compared with the first.
+pub const SECOND: &str = "second of two exits";
 
 /// Where a payload was recorded before, within the same case.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -41,6 +44,8 @@ pub struct Capture {
     pub parts: Vec<Part>,
     /// What *parse* read in the page.
     pub page: Option<Page>,
+    /// Which of them is the page.
+    pub main: usize,
     /// Facts for the page's metadata record: (name, value).
     pub facts: Vec<(String, String)>,
     /// The date of the capture event (identical in all its records).
@@ -71,7 +76,7 @@ fn write<W: Write>(
     for part in &mut capture.parts {
         exchange(warc, date, &info_id, part)?;
     }
-    let main = capture.parts.last().map(|part| part.record_id.clone());
+    let main = capture.parts.get(capture.main).map(|part| part.record_id.clone());
     let mut fields = std::mem::take(&mut capture.facts);
     if let Some(page) = &capture.page {
         fields.extend(page_fields(page));
@@ -224,6 +229,15 @@ fn exchange_fields(exchange: &Exchange, original: &Option<Original>) -> Vec<(Str
                 }
             }
         }
+    }
+    if let Some(through) = exchange.connection.as_ref().and_then(|connection| connection.through.as_ref()) {
+        fields.push(field("exit", through.exit));
+        fields.push(field("exit-circuit", &through.circuit));
+    }
+    match exchange.answer {
+        Answer::Only => {}
+        Answer::First => fields.push(field("answer", "first of two exits")),
+        Answer::Second => fields.push(field("answer", SECOND)),
     }
     if !exchange.url.is_secure() {
         fields.push(field("amber", "plain HTTP through an exit: anyone between could have altered it"));

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::exits::TwoExits;
+
 /// `mandate-imported`: the document and its signature, so that the workstation key alone brings
 /// them back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,6 +114,42 @@ pub struct ExhibitRow {
     /// The page itself came over plain HTTP through an exit: anyone between could have altered it.
     #[serde(default)]
     pub amber: bool,
+    /// How the page itself came by TLS, when it did; none in older entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsRow>,
+    /// What the answers through two exits are to each other, where the mandate asks for two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub two_exits: Option<TwoExits>,
+}
+
+/// What TLS showed of a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsRow {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub protocol: String,
+    /// IANA name of the cipher suite.
+    pub cipher_suite: String,
+    /// Hex SHA-256 of the server's certificate.
+    pub certificate_sha256: String,
+    /// Certificates that the server sent.
+    pub certificates: u32,
+    /// Why the chain does not hold, or `None` when it does.
+    pub invalid: Option<String>,
+}
+
+impl TlsRow {
+    /// Of the facts of a connection.
+    pub fn of(tls: &vigie_wire::net::Tls) -> Self {
+        use sha2::{Digest, Sha256};
+        let leaf = tls.chain.first().map(|leaf| data_encoding::HEXLOWER.encode(&Sha256::digest(leaf)));
+        Self {
+            protocol: tls.protocol.clone(),
+            cipher_suite: tls.cipher_suite.clone(),
+            certificate_sha256: leaf.unwrap_or_default(),
+            certificates: u32::try_from(tls.chain.len()).unwrap_or(u32::MAX),
+            invalid: tls.invalid.clone(),
+        }
+    }
 }
 
 /// `refusal`.

@@ -94,6 +94,8 @@ pub(crate) struct Attempt {
     pub wait_ms: Option<u64>,
     /// What it says of the far side.
     pub verdict: String,
+    /// The exit that it went through, when that is known.
+    pub exit: Option<String>,
 }
 
 /// Counts of a session.
@@ -289,7 +291,7 @@ impl Session {
 
     /// Logs one failed attempt.
     pub(crate) async fn log_failure(&self, target: &str, wanted: &Wanted, failure: &Failure, attempt: Attempt) {
-        let Attempt { number: attempt, elapsed_ms, wait_ms, verdict } = attempt;
+        let Attempt { number: attempt, elapsed_ms, wait_ms, verdict, exit } = attempt;
         let row = FailureRow {
             target: target.to_owned(),
             kind: kind_name(failure),
@@ -300,7 +302,7 @@ impl Session {
             verdict: Some(verdict),
         };
         let private = json!({"url": wanted.url, "target": target, "kind": row.kind, "detail": failure.detail,
-            "attempt": attempt, "elapsed_ms": elapsed_ms, "wait_ms": wait_ms, "verdict": row.verdict});
+            "attempt": attempt, "elapsed_ms": elapsed_ms, "wait_ms": wait_ms, "verdict": row.verdict, "exit": exit});
         let mut draft = self.draft(Kind::Failure, &row, private);
         draft.commitments.push(Commitment { name: "url", value: wanted.url.clone().into_bytes() });
         self.tally.failures.fetch_add(1, Ordering::Relaxed);

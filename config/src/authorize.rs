@@ -95,6 +95,7 @@ pub struct Authorization {
     action: Action,
     media: MediaPolicy,
     tls: TlsPolicy,
+    two_exits: bool,
     mandate: Sha256Digest,
     granted_at: Timestamp,
     _private: (),
@@ -212,6 +213,7 @@ impl Powers {
             profile: self.profile.clone(),
             target: target.name.clone(),
             tls: target.tls,
+            two_exits: target.two_exits,
             element: ask.element,
             action: ask.action,
             media,
@@ -306,6 +308,10 @@ impl Authorization {
     /// What to do with an invalid certificate.
     pub fn tls_policy(&self) -> TlsPolicy {
         self.tls
+    }
+    /// The same is to be asked for once more through another exit, with a permission of its own.
+    pub fn two_exits(&self) -> bool {
+        self.two_exits
     }
     /// Path and query.
     pub fn path(&self) -> &str {

@@ -241,6 +241,7 @@ pub struct Target {
     pub(crate) include: Vec<PathPattern>,
     pub(crate) exclude: Vec<PathPattern>,
     pub(crate) tls: TlsPolicy,
+    pub(crate) two_exits: bool,
 }
 
 impl Target {
@@ -267,6 +268,10 @@ impl Target {
     /// What to do with an invalid certificate.
     pub fn tls(&self) -> TlsPolicy {
         self.tls
+    }
+    /// Everything of it is asked for through two exits, and the answers compared.
+    pub fn two_exits(&self) -> bool {
+        self.two_exits
     }
     /// Same scheme, host and port.
     pub(crate) fn same_origin(&self, url: &TargetUrl) -> bool {

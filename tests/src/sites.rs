@@ -7,6 +7,7 @@
 
 pub mod bulk;
 pub mod catalogue;
+mod exit;
 mod font;
 pub mod hostile;
 mod journal;
@@ -22,7 +23,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub use self::exit::{ELSEWHERE, Swap};
 pub use self::journal::Journal;
+pub use self::second_hand::DATA_PAGE;
 pub use self::tls::TestCa;
 
 /// Host name of the second-hand site.
@@ -60,8 +63,9 @@ pub struct Sites {
     pub elsewhere: Site,
     /// The authority that signed the second-hand site's certificate.
     pub ca: TestCa,
+    shop: Arc<second_hand::Shop>,
     // Last: the servers run in it.
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Sites {
@@ -90,7 +94,7 @@ impl Sites {
 
         let (listener, second_hand) = listen(&runtime, "second-hand")?;
         let shop = Arc::new(second_hand::Shop::new(&away));
-        let same = shop.clone();
+        let (same, kept) = (shop.clone(), shop.clone());
         serve::spawn(&runtime, listener, second_hand.journal.clone(), Some(acceptor), move |ask| shop.answer(ask));
 
         let (listener, expired_tls) = listen(&runtime, "expired-tls")?;
@@ -102,7 +106,15 @@ impl Sites {
         let (listener, hostile) = listen(&runtime, "hostile")?;
         hostile::spawn(&runtime, listener, hostile.journal.clone(), away);
 
-        Ok(Self { market_a, market_b, second_hand, expired_tls, bulk, hostile, elsewhere, ca, _runtime: runtime })
+        Ok(Self { market_a, market_b, second_hand, expired_tls, bulk, hostile, elsewhere, ca, shop: kept, runtime })
+    }
+
+    fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
+    }
+
+    fn shop(&self) -> Arc<second_hand::Shop> {
+        self.shop.clone()
     }
 
     /// All sites.

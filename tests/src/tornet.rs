@@ -27,7 +27,7 @@ use self::dns::Dns;
 pub use self::error::TorNetError;
 use self::node::Node;
 pub use self::onion::absent_onion;
-use self::torrc::{Authority, Shared};
+use self::torrc::{Authority, Exit, Shared};
 
 /// Directory authorities.
 const AUTHORITIES: usize = 3;
@@ -76,6 +76,8 @@ pub struct TorNet {
     service_node: Node,
     client: Node,
     dns: Dns,
+    /// That of the hostile exit.
+    other_dns: Option<Dns>,
     root: PathBuf,
     shared: Shared,
     services: Vec<(HiddenService, String)>,
@@ -102,9 +104,38 @@ impl TorNet {
     /// # Errors
     /// As [`TorNet::start`], and [`TorNetError::Cancelled`].
     pub fn start_unless(dir: &Path, options: Options, cancelled: &dyn Fn() -> bool) -> Result<Self, TorNetError> {
-        let mut net = Self::launch(dir, options)?;
+        let mut net = Self::launch(dir, options, None)?;
         net.ready(cancelled)?;
         Ok(net)
+    }
+
+    /// A network with two exits, the second of which is hostile: to it, every host is at `elsewhere`.
+    ///
+    /// # Errors
+    /// As [`TorNet::start`].
+    pub fn start_with_hostile_exit(dir: &Path, options: Options, elsewhere: Ipv4Addr) -> Result<Self, TorNetError> {
+        let mut net = Self::launch(dir, options, Some(elsewhere))?;
+        net.ready(&|| false)?;
+        // An exit refuses a circuit whose middle relay it does not know (tor(1), RefuseUnknownExits).
+        for exit in AUTHORITIES + RELAYS - 2..AUTHORITIES + RELAYS {
+            net.await_consensus(net.relays[exit].dir.clone(), &|| false)?;
+        }
+        Ok(net)
+    }
+
+    /// RSA identities of the relays, hex in upper case; of a network with a hostile exit, it is the last
+    /// and the other one stands before it.
+    ///
+    /// # Errors
+    /// When a relay has not written its own.
+    pub fn relay_identities(&self) -> Result<Vec<String>, TorNetError> {
+        self.relays.iter().map(|relay| relay.identity().map(|identity| identity.rsa)).collect()
+    }
+
+    /// UDP ports from which a name was asked.
+    pub fn dns_askers(&self, name: &str) -> Vec<u16> {
+        let others = self.other_dns.iter().flat_map(|dns| dns.askers(name));
+        self.dns.askers(name).into_iter().chain(others).collect()
     }
 
     /// Waits until every service can be reached.
@@ -241,17 +272,24 @@ impl TorNet {
     }
 
     /// Makes keys and configurations and starts every process.
-    fn launch(dir: &Path, options: Options) -> Result<Self, TorNetError> {
+    fn launch(dir: &Path, options: Options, hostile: Option<Ipv4Addr>) -> Result<Self, TorNetError> {
         node::private_dir(dir)?;
         let root = std::path::absolute(dir).map_err(|e| TorNetError::file("finding", dir, e))?.join("tor");
         if root.exists() {
             std::fs::remove_dir_all(&root).map_err(|e| TorNetError::file("removing", &root, e))?;
         }
         node::private_dir(&root)?;
-        let dns = Dns::start(options.dns).map_err(TorNetError::Machine)?;
-        let resolv_conf = root.join("resolv.conf");
-        std::fs::write(&resolv_conf, format!("nameserver 127.0.0.1:{}\n", dns.port()))
-            .map_err(|e| TorNetError::file("writing", &resolv_conf, e))?;
+        let dns = Dns::start(options.dns.then_some(Ipv4Addr::LOCALHOST)).map_err(TorNetError::Machine)?;
+        let resolv_conf = resolver(&root, "resolv.conf", &dns)?;
+        let other_dns = hostile.map(|address| Dns::start(Some(address))).transpose().map_err(TorNetError::Machine)?;
+        let other = other_dns.as_ref().map(|dns| resolver(&root, "other-resolv.conf", dns)).transpose()?;
+        // Without a hostile exit every relay is one; with it, it and the one before it.
+        let exit = |place: usize| match &other {
+            None => Exit::Asks(resolv_conf.clone()),
+            Some(other) if place + 1 == AUTHORITIES + RELAYS => Exit::Asks(other.clone()),
+            Some(_) if place + 2 == AUTHORITIES + RELAYS => Exit::Asks(resolv_conf.clone()),
+            Some(_) => Exit::No,
+        };
 
         let mut ports = ports::free(2 * (AUTHORITIES + RELAYS) + 2).map_err(TorNetError::Machine)?.into_iter();
         let mut port = || ports.next().expect("as many ports were asked for as are taken here");
@@ -277,18 +315,29 @@ impl TorNet {
             relays.push(node);
             authorities.push(authority);
         }
-        let shared = Shared { authorities, resolv_conf };
-        for (node, authority) in relays.iter().zip(&shared.authorities) {
-            node.configure(&shared.authority(authority, &node.dir))?;
+        let shared = Shared {
+            authorities,
+            resolv_conf: resolv_conf.clone(),
+            few_guards: hostile.is_some(),
+            bandwidths: root.join("bandwidths"),
+        };
+        for (place, (node, authority)) in relays.iter().zip(&shared.authorities).enumerate() {
+            node.configure(&shared.authority(authority, &node.dir, &exit(place)))?;
         }
         let mut or_ports: Vec<u16> = shared.authorities.iter().map(|a| a.or_port).collect();
         for i in 0..RELAYS {
             let node = Node::create(&root, &format!("relay{i}"))?;
             let (or_port, dir_port) = (port(), port());
             or_ports.push(or_port);
-            node.configure(&shared.relay(&node.name, &node.dir, or_port, dir_port))?;
+            node.configure(&shared.relay(&node.name, &node.dir, (or_port, dir_port), &exit(AUTHORITIES + i)))?;
             relays.push(node);
         }
+        let mut bandwidths = format!("{}\n", jiff::Timestamp::now().as_second());
+        for relay in &relays {
+            bandwidths.push_str(&format!("node_id=${} bw=1000\n", relay.relay_identity()?.rsa));
+        }
+        std::fs::write(&shared.bandwidths, bandwidths)
+            .map_err(|e| TorNetError::file("writing", &shared.bandwidths, e))?;
         let (control_port, socks_port) = (port(), port());
         let service_node = Node::create(&root, "services")?;
         let client = Node::create(&root, "client")?;
@@ -298,6 +347,7 @@ impl TorNet {
             service_node,
             client,
             dns,
+            other_dns,
             root,
             shared,
             services: Vec::new(),
@@ -329,16 +379,14 @@ impl TorNet {
     fn await_consensus(&mut self, dir: PathBuf, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
         let consensus = dir.join("cached-microdesc-consensus");
         let want = AUTHORITIES + RELAYS;
+        let flags: &[&str] = &["Exit", "HSDir", "Running", "Valid", "V2Dir", "Guard"];
+        let flags = &flags[..flags.len() - usize::from(self.shared.few_guards)];
         self.until("a consensus that lists every relay", CONSENSUS_LIMIT, cancelled, || {
             let text = std::fs::read_to_string(&consensus).unwrap_or_default();
             let full = text
                 .lines()
                 .filter_map(|line| line.strip_prefix("s "))
-                .filter(|flags| {
-                    ["Exit", "Guard", "HSDir", "Running", "Valid", "V2Dir"]
-                        .iter()
-                        .all(|want| flags.split(' ').any(|flag| flag == *want))
-                })
+                .filter(|has| flags.iter().all(|want| has.split(' ').any(|flag| flag == *want)))
                 .count();
             if full >= want { Ok(()) } else { Err(format!("{full} of {want}")) }
         })
@@ -466,6 +514,14 @@ impl TorNet {
             std::thread::sleep(POLL);
         }
     }
+}
+
+/// A file that names a name server.
+fn resolver(root: &Path, name: &str, dns: &Dns) -> Result<PathBuf, TorNetError> {
+    let path = root.join(name);
+    std::fs::write(&path, format!("nameserver 127.0.0.1:{}\n", dns.port()))
+        .map_err(|e| TorNetError::file("writing", &path, e))?;
+    Ok(path)
 }
 
 /// Authorities vote 4 s before each full 5 s until there is a consensus, and a relay that misses

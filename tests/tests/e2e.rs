@@ -27,6 +27,8 @@ mod clock;
 mod confined;
 #[path = "e2e/cookies.rs"]
 mod cookies;
+#[path = "e2e/exits.rs"]
+mod exits;
 #[path = "e2e/faults.rs"]
 mod faults;
 #[path = "e2e/faults_disk.rs"]
@@ -102,6 +104,7 @@ fn cases() -> Vec<Case> {
         time::cases(),
         published::cases(),
         faults::cases(),
+        exits::cases(),
         faults_input::cases(),
         faults_store::cases(),
         faults_disk::cases(),

@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::unconstrained;
-use vigie_wire::net::{Failure, FailureKind, Tls};
+use vigie_wire::net::{Failure, FailureKind, Through, Tls};
 
 use crate::wire::{FIELDS, HEAD_BYTES, Tap, Wire};
 
@@ -52,11 +52,13 @@ pub struct Connection {
     pub tap: Tap,
     /// TLS facts.
     pub tls: Option<Tls>,
+    /// Exit and circuit.
+    pub through: Option<Through>,
 }
 
 impl Connection {
     /// Hyper over a stream, with the tap between them.
-    pub async fn open<S>(stream: S, tls: Option<Tls>) -> Result<Self, Failure>
+    pub async fn open<S>(stream: S, tls: Option<Tls>, through: Option<Through>) -> Result<Self, Failure>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -70,7 +72,7 @@ impl Connection {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|_| Failure { kind: FailureKind::Other, detail: "the connection ended at once".into() })?;
-        Ok(Self { sender, driver: Box::new(driver), done: false, tap, tls })
+        Ok(Self { sender, driver: Box::new(driver), done: false, tap, tls, through })
     }
 
     /// Orders a request. Only its method matters to hyper (a response to HEAD has no body): the

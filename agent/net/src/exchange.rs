@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use vigie_wire::net::{CircuitKey, Event, Failure, FailureKind, Request, Scope, Transport};
+use vigie_wire::net::{CircuitKey, Event, Exit, Failure, FailureKind, Request, Scope, Through, Transport};
 
 use crate::connection::Connection;
 use crate::pool::Pool;
@@ -22,10 +22,26 @@ use attempt::{Attempt, attempt};
 pub trait Dial: Send + Sync + 'static {
     /// What it opens.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-    /// Opens a stream to a scope's host and port on a key's own circuits.
-    fn dial(&self, key: CircuitKey, scope: &Scope) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
+    /// Opens a stream to a scope's host and port on a key's own circuits, and through none of these
+    /// exits, their families and subnets.
+    fn dial(
+        &self,
+        key: CircuitKey,
+        scope: &Scope,
+        apart_from: &[Exit],
+    ) -> impl Future<Output = Dialled<Self::Stream>> + Send;
+    /// Two exits that count as one: the same relay, or one family or subnet.
+    fn together(&self, one: &Exit, other: &Exit) -> bool;
     /// A key is not used any more.
     fn retire(&self, key: CircuitKey);
+}
+
+/// What came of dialling: the way, as far as it is known, and the stream.
+pub struct Dialled<S> {
+    /// Exit and circuit, also of a stream that did not open.
+    pub through: Option<Through>,
+    /// The stream.
+    pub stream: Result<S, Failure>,
 }
 
 /// Performs exchanges over a way to dial.
@@ -71,7 +87,11 @@ impl<D: Dial> Engine<D> {
     /// The last event; `None` when nobody listens any more.
     async fn exchange(&self, request: &Request, events: &mpsc::Sender<Event>) -> Option<Event> {
         let mut closing = self.closing.subscribe();
-        let mut kept = self.pool.take(request.circuit, &request.scope).await;
+        let fits = |connection: &Connection| match &connection.through {
+            Some(through) => !request.apart_from.iter().any(|other| self.dial.together(&through.exit, other)),
+            None => request.apart_from.is_empty(),
+        };
+        let mut kept = self.pool.take(request.circuit, &request.scope, fits).await;
         loop {
             let begun = Instant::now();
             let reused = kept.is_some();
@@ -83,7 +103,7 @@ impl<D: Dial> Engine<D> {
                         biased;
                         () = events.closed() => return None,
                         _ = closing.wait_for(|closing| *closing) => return Some(Event::Failed(cancelled())),
-                        opened = tokio::time::timeout(limit, self.open(request)) => opened,
+                        opened = tokio::time::timeout(limit, self.open(request, events)) => opened,
                     };
                     match opened {
                         Ok(Ok(connection)) => connection,
@@ -95,7 +115,12 @@ impl<D: Dial> Engine<D> {
                     }
                 }
             };
-            let facts = vigie_wire::net::Connection { reused, connect_ms: millis(begun), tls: connection.tls.clone() };
+            let facts = vigie_wire::net::Connection {
+                reused,
+                connect_ms: millis(begun),
+                tls: connection.tls.clone(),
+                through: connection.through.clone(),
+            };
             events.send(Event::Opened(facts)).await.ok()?;
             match attempt(request, connection, reused, events, &mut closing).await {
                 Attempt::Ended(event, connection) => {
@@ -119,14 +144,20 @@ impl<D: Dial> Engine<D> {
         self.pool.len()
     }
 
-    async fn open(&self, request: &Request) -> Result<Connection, Failure> {
-        let stream = self.dial.dial(request.circuit, &request.scope).await?;
+    async fn open(&self, request: &Request, events: &mpsc::Sender<Event>) -> Result<Connection, Failure> {
+        let Dialled { through, stream } = self.dial.dial(request.circuit, &request.scope, &request.apart_from).await;
+        // Told before TLS: whose exit it was matters most when the handshake fails.
+        if let Some(through) = &through {
+            // Nobody need listen any more: then the exchange ends at its next word.
+            let _ = events.send(Event::Through(through.exit)).await;
+        }
+        let stream = stream?;
         match request.scope.transport {
-            Transport::Plain => Connection::open(stream, None).await,
+            Transport::Plain => Connection::open(stream, None, through).await,
             Transport::TlsVerified | Transport::TlsRecordInvalid => {
                 let record_invalid = request.scope.transport == Transport::TlsRecordInvalid;
                 let (stream, facts) = self.trust.connect(stream, &request.scope.host, record_invalid).await?;
-                Connection::open(stream, Some(facts)).await
+                Connection::open(stream, Some(facts), through).await
             }
         }
     }

@@ -36,8 +36,13 @@ fn key(circuit: CircuitKey, scope: &Scope) -> Key {
 }
 
 impl Pool {
-    /// An idle connection that is still of use.
-    pub async fn take(&self, circuit: CircuitKey, scope: &Scope) -> Option<Connection> {
+    /// An idle connection that is still of use, and that `fits`; those that do not are closed.
+    pub async fn take(
+        &self,
+        circuit: CircuitKey,
+        scope: &Scope,
+        fits: impl Fn(&Connection) -> bool,
+    ) -> Option<Connection> {
         let key = key(circuit, scope);
         self.remove(|idle| idle.since.elapsed() >= IDLE_TIME);
         loop {
@@ -47,7 +52,7 @@ impl Pool {
                 idle.remove(at)?.connection
             };
             // What came in between shows now: an end, or bytes that belong to no exchange.
-            if connection.is_idle().await {
+            if fits(&connection) && connection.is_idle().await {
                 return Some(connection);
             }
             connection.close();

@@ -13,6 +13,12 @@ pub fn check(request: &Request) -> Result<(), Failure> {
     if scope.port == 0 {
         return refuse("the port is 0");
     }
+    if request.apart_from.len() > limits::APART {
+        return refuse("there are too many exits to be kept apart from");
+    }
+    if !request.apart_from.is_empty() && scope.host.ends_with(".onion") {
+        return refuse("an onion service is reached through no exit");
+    }
     let path = &request.path;
     if !path.starts_with('/')
         || path.len() > limits::URL_BYTES
@@ -81,7 +87,7 @@ fn number(label: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use vigie_wire::net::{CircuitKey, Limits, Method};
+    use vigie_wire::net::{CircuitKey, Exit, Limits, Method};
 
     use super::*;
 
@@ -102,6 +108,7 @@ mod tests {
             path: "/".into(),
             headers: vec![("Host".into(), host.into())],
             limits,
+            apart_from: Vec::new(),
         }
     }
 
@@ -155,6 +162,17 @@ mod tests {
             assert!(check(&request(host, 80, Transport::Plain)).is_err(), "{host}");
         }
         assert!(refused(|request| request.scope.port = 0));
+    }
+
+    #[test]
+    fn exits_to_be_kept_apart_from_are_few_and_no_matter_of_onions() {
+        let exits = |count: usize| vec![Exit { rsa: [1; 20], ed25519: [2; 32] }; count];
+        assert!(!refused(|request| request.apart_from = exits(limits::APART)));
+        assert!(refused(|request| request.apart_from = exits(limits::APART + 1)));
+        let mut onion = request(&format!("{}.onion", "a2".repeat(28)), 80, Transport::Plain);
+        assert!(check(&onion).is_ok());
+        onion.apart_from = exits(1);
+        assert!(check(&onion).is_err());
     }
 
     #[test]

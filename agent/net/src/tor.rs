@@ -3,6 +3,7 @@
 pub mod addresses;
 mod descriptor;
 mod directory;
+mod exit;
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -17,16 +18,18 @@ use arti_client::{BootstrapBehavior, DataStream, StreamPrefs, TorClient, TorClie
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tor_cell::relaycell::hs::IntroduceAckStatus;
+use tor_circmgr::PathConfig;
 use tor_config::load::{ConfigResolveOptions, resolve_return_results};
 use tor_config::sources::{ConfigurationSource, ConfigurationSources, MustRead};
 use tor_error::{ErrorKind, HasKind};
 use tor_hsclient::{ConnError, DescriptorErrorDetail, FailedAttemptError};
+use tor_netdir::SubnetConfig;
 use tor_netdoc::doc::hsdesc::HsDescError;
 use tor_rtcompat::PreferredRuntime;
-use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Failure, FailureKind, NetworkFacts, Scope};
+use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Exit, Failure, FailureKind, NetworkFacts, Scope};
 
 use self::directory::Directory;
-use crate::exchange::Dial;
+use crate::exchange::{Dial, Dialled};
 use crate::tls::Trust;
 use crate::{NetConfig, NetError};
 
@@ -39,6 +42,10 @@ pub struct Tor {
     directory: Arc<Directory>,
     /// One token per key, until the key is retired.
     tokens: Mutex<HashMap<CircuitKey, IsolationToken>>,
+    /// Keeps circuits to exits apart from all others.
+    exits: IsolationToken,
+    /// Which relays are neighbours.
+    subnets: SubnetConfig,
     network: Network,
     vanguards: String,
 }
@@ -61,6 +68,8 @@ impl Tor {
         let network = network(&client_config)?;
         let vanguards: &VanguardConfig = client_config.as_ref();
         let vanguards = vanguards.mode().to_string();
+        let paths: &PathConfig = client_config.as_ref();
+        let subnets = paths.subnet_config();
         for folder in [&config.state_dir, &config.cache_dir] {
             private_folder(folder)?;
         }
@@ -72,7 +81,15 @@ impl Tor {
             .bootstrap_behavior(BootstrapBehavior::Manual)
             .create_unbootstrapped()
             .map_err(|e| NetError::Client(e.to_string()))?;
-        Ok(Self { client, directory, tokens: Mutex::default(), network, vanguards })
+        Ok(Self {
+            client,
+            directory,
+            tokens: Mutex::default(),
+            exits: IsolationToken::new(),
+            subnets,
+            network,
+            vanguards,
+        })
     }
 
     /// Facts for the record.
@@ -147,16 +164,16 @@ const CONSENSUS_WAIT: Duration = Duration::from_millis(100);
 impl Dial for Tor {
     type Stream = DataStream;
 
-    async fn dial(&self, key: CircuitKey, scope: &Scope) -> Result<DataStream, Failure> {
-        let mut prefs = StreamPrefs::new();
-        prefs.set_isolation(self.token(key));
-        prefs.connect_to_onion_services(tor_config::BoolOrAuto::Explicit(scope.host.ends_with(".onion")));
-        // A name and a port: Arti sends the name to the exit, and nothing resolves it here.
-        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| {
-            let onion = scope.host.ends_with(".onion");
-            // The detail is the kind's own text: Arti's messages can carry host names.
-            Failure { kind: layer(&e, e.kind(), onion), detail: e.kind().to_string() }
-        })
+    async fn dial(&self, key: CircuitKey, scope: &Scope, apart_from: &[Exit]) -> Dialled<DataStream> {
+        if scope.host.ends_with(".onion") {
+            Dialled { through: None, stream: self.onion(key, scope).await }
+        } else {
+            self.web(key, scope, apart_from).await
+        }
+    }
+
+    fn together(&self, one: &Exit, other: &Exit) -> bool {
+        self.neighbours(one, other)
     }
 
     fn retire(&self, key: CircuitKey) {
@@ -164,8 +181,21 @@ impl Dial for Tor {
     }
 }
 
-/// Which layer failed. How far an onion connection came is told by its own error, further down.
-fn layer(error: &dyn std::error::Error, kind: ErrorKind, onion: bool) -> FailureKind {
+impl Tor {
+    /// A stream to an onion service.
+    async fn onion(&self, key: CircuitKey, scope: &Scope) -> Result<DataStream, Failure> {
+        let mut prefs = StreamPrefs::new();
+        prefs.set_isolation(self.token(key));
+        prefs.connect_to_onion_services(tor_config::BoolOrAuto::Explicit(true));
+        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| {
+            // The detail is the kind's own text: Arti's messages can carry host names.
+            Failure { kind: layer(&e, e.kind()), detail: e.kind().to_string() }
+        })
+    }
+}
+
+/// Which layer failed on the way to an onion service. How far it came is told by its own error, further down.
+fn layer(error: &dyn std::error::Error, kind: ErrorKind) -> FailureKind {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(onion) = inner.downcast_ref::<ConnError>().and_then(onion_layer) {
@@ -173,7 +203,7 @@ fn layer(error: &dyn std::error::Error, kind: ErrorKind, onion: bool) -> Failure
         }
         cause = inner.source();
     }
-    kind_layer(kind, onion)
+    kind_layer(kind, true)
 }
 
 /// Arti tries several introduction and rendezvous points: the attempt that came farthest counts.

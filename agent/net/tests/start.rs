@@ -29,6 +29,7 @@ fn request() -> Request {
         path: "/".into(),
         headers: vec![("Host".into(), "shop.example".into())],
         limits,
+        apart_from: Vec::new(),
     }
 }
 

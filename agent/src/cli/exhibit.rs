@@ -77,12 +77,25 @@ pub fn list(args: ExhibitsArgs) -> Result<u8, Problem> {
                 e.row.wire_bytes.to_string(),
                 state(&e.row),
                 e.descriptor.map(|entry| format!("entry {entry}")).unwrap_or_default(),
+                e.row.tls.as_ref().map(|tls| format!("{} {}", tls.protocol, tls.cipher_suite)).unwrap_or_default(),
                 if e.row.test_network { "TEST NETWORK".into() } else { String::new() },
             ]
         })
         .collect();
     show::table(
-        &["EXHIBIT", "TIME", "MANDATE", "TARGET", "STATUS", "EXCHANGES", "BYTES", "STATE", "DESCRIPTOR", "NETWORK"],
+        &[
+            "EXHIBIT",
+            "TIME",
+            "MANDATE",
+            "TARGET",
+            "STATUS",
+            "EXCHANGES",
+            "BYTES",
+            "STATE",
+            "DESCRIPTOR",
+            "TLS",
+            "NETWORK",
+        ],
         &rows,
     )?;
     Ok(exit::OK)
@@ -95,6 +108,12 @@ fn state(row: &ExhibitRow) -> String {
     }
     if row.amber {
         state.push_str("; AMBER: plain HTTP through an exit");
+    }
+    if let Some(why) = row.tls.as_ref().and_then(|tls| tls.invalid.as_ref()) {
+        state.push_str(&format!("; INVALID CERTIFICATE: {why}"));
+    }
+    if let Some(two_exits) = &row.two_exits {
+        state.push_str(&format!("; two exits: {two_exits}"));
     }
     state
 }

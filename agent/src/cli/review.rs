@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use vigie_store::{OpenedExhibit, Reader, StoreError};
-use vigie_warc::{Payload, RecordHead, WarcError, WarcReader, check_each};
+use vigie_warc::{Payload, RecordHead, WarcError, WarcReader, check_each_with};
 use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::Document;
 
@@ -65,6 +66,32 @@ struct Listed {
     content_type: String,
     bytes: u64,
     digests: &'static str,
+    /// Of the facts of an exchange: how it came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    came: Vec<String>,
+}
+
+/// Facts that say how an exchange came, by their names in the record.
+const CAME: [&str; 9] =
+    ["tls", "tls-cipher-suite", "tls-certificate", "tls-chain", "exit", "exit-circuit", "answer", "amber", "two-exits"];
+/// Largest block of facts read, in bytes.
+const FACTS_BYTES: usize = 4 << 20;
+
+/// Those facts as lines; a certificate by its digest.
+fn came(block: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(block);
+    let facts = text.lines().filter_map(|line| line.split_once(": "));
+    let digest = |value: &str| match data_encoding::BASE64.decode(value.trim().as_bytes()) {
+        Ok(der) => format!("sha256:{}", data_encoding::HEXLOWER.encode(&Sha256::digest(der))),
+        Err(_) => "not readable".to_owned(),
+    };
+    facts
+        .filter(|(name, _)| CAME.contains(name))
+        .map(|(name, value)| match name {
+            "tls-chain" => format!("{name}: {}", digest(value)),
+            _ => format!("{name}: {}", value.trim()),
+        })
+        .collect()
 }
 
 pub fn open(args: ReviewArgs) -> Result<u8, Problem> {
@@ -125,7 +152,7 @@ fn copy(mut opened: OpenedExhibit, to: &Path) -> Result<u8, Problem> {
 
 fn list(mut opened: OpenedExhibit, json: bool) -> Result<u8, Problem> {
     let mut listed = Vec::new();
-    check_each(&mut opened, |record| {
+    check_each_with(&mut opened, "metadata", FACTS_BYTES, |record, block| {
         let field = |name: &str| record.head.field(name).unwrap_or_default().to_owned();
         listed.push(Listed {
             record: listed.len() as u64 + 1,
@@ -135,6 +162,7 @@ fn list(mut opened: OpenedExhibit, json: bool) -> Result<u8, Problem> {
             content_type: field("Content-Type"),
             bytes: record.head.length,
             digests: if record.findings.is_empty() { "hold" } else { "WRONG" },
+            came: came(&block),
         });
     })
     .map_err(damaged)?;
@@ -158,6 +186,11 @@ fn list(mut opened: OpenedExhibit, json: bool) -> Result<u8, Problem> {
             })
             .collect();
         show::table(&["RECORD", "TYPE", "TIME", "BYTES", "DIGESTS", "CONTENT TYPE", "URL"], &rows)?;
+        for record in listed.iter().filter(|record| !record.came.is_empty()) {
+            show::line(format!("record {} says how {} came", record.record, record.url))?;
+            // Addresses and names come from the far side.
+            record.came.iter().try_for_each(|fact| show::line(format!("  {}", readable(fact.as_bytes()))))?;
+        }
     }
     Ok(if listed.iter().all(|record| record.digests == "hold") { exit::OK } else { exit::UNSOUND })
 }

@@ -11,6 +11,7 @@ use vigie_store::{Kind, StoreError};
 use super::verify::Vouched;
 use super::{OpenArgs, clock, key, outside, reader, show, timestamp};
 use crate::error::{Failing, Problem, exit};
+use crate::exits::{self, TwoExits};
 use crate::reach::{self, Attempt, Came, Span};
 use crate::retry::Verdict;
 use crate::rows::{ClockJumpRow, DescriptorRow, ExhibitRow, FailureRow, SessionRow, TimestampRow};
@@ -94,6 +95,10 @@ struct Target {
     failures: u64,
     /// Exhibits that came over plain HTTP through an exit.
     amber: u64,
+    /// Exhibits whose certificate does not hold.
+    invalid_certificates: u64,
+    /// Exhibits whose answers through two exits agree, differ, or came through one only.
+    two_exits: Agreement,
     /// Signed descriptors of the service that are kept.
     descriptors: u64,
     last_exhibit: Option<String>,
@@ -103,6 +108,23 @@ struct Target {
     history: Vec<Span>,
     #[serde(skip)]
     attempts: Vec<Attempt>,
+}
+
+#[derive(Serialize, Default)]
+struct Agreement {
+    agree: u64,
+    differ: u64,
+    one_answer: u64,
+}
+
+impl Agreement {
+    fn add(&mut self, two_exits: &TwoExits) {
+        match two_exits.verdict.as_str() {
+            exits::AGREE => self.agree += 1,
+            exits::DIFFER => self.differ += 1,
+            _ => self.one_answer += 1,
+        }
+    }
 }
 
 impl Target {
@@ -154,6 +176,8 @@ pub fn status(args: StatusArgs) -> Result<u8, Problem> {
                 let target = status.targets.entry(row.target).or_default();
                 target.exhibits += 1;
                 target.amber += u64::from(row.amber);
+                target.invalid_certificates += u64::from(row.tls.is_some_and(|tls| tls.invalid.is_some()));
+                row.two_exits.iter().for_each(|two_exits| target.two_exits.add(two_exits));
                 target.last_exhibit = Some(time);
                 let came = if row.obstacle.is_some() { Came::Obstructed } else { Came::Answered };
                 target.attempt(entry.stamp.wall, came, row.obstacle.unwrap_or_default());
@@ -315,6 +339,19 @@ fn text(status: &Status) -> Result<(), Problem> {
     if amber > 0 {
         show::line(format!(
             "\u{1b}[33mAMBER\u{1b}[0m       {amber} exhibits came over plain HTTP through an exit: anyone between could have altered them"
+        ))?;
+    }
+    let invalid: u64 = status.targets.values().map(|target| target.invalid_certificates).sum();
+    if invalid > 0 {
+        show::line(format!(
+            "\u{1b}[33mCERTIFICATE\u{1b}[0m {invalid} exhibits came by TLS with a certificate that does not hold"
+        ))?;
+    }
+    let of = |count: fn(&Agreement) -> u64| status.targets.values().map(|target| count(&target.two_exits)).sum::<u64>();
+    let (agree, differ, alone) = (of(|all| all.agree), of(|all| all.differ), of(|all| all.one_answer));
+    if agree + differ + alone > 0 {
+        show::line(format!(
+            "two exits   {agree} exhibits agree, {differ} differ, {alone} have one answer only; a page may differ by itself: see vigie exhibits"
         ))?;
     }
     let time = tried(status);

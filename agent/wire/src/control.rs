@@ -371,14 +371,15 @@ impl FromNet {
                 ),
                 Event::RequestSent(bytes) => within(bytes.len() <= limits::TO_NET_BYTES, "a request"),
                 Event::Opened(connection) => within(
-                    connection.tls.as_ref().is_none_or(|tls| {
-                        tls.chain.iter().map(Bytes::len).sum::<usize>() <= limits::CHAIN_BYTES
-                            && tls.chain.len() <= limits::CERTIFICATES
-                    }),
-                    "a chain of certificates",
+                    connection.through.as_ref().is_none_or(|through| through.circuit.len() <= limits::CIRCUIT_BYTES)
+                        && connection.tls.as_ref().is_none_or(|tls| {
+                            tls.chain.iter().map(Bytes::len).sum::<usize>() <= limits::CHAIN_BYTES
+                                && tls.chain.len() <= limits::CERTIFICATES
+                        }),
+                    "a chain of certificates or a circuit's number",
                 ),
                 Event::Failed(failure) => within(failure.detail.len() <= limits::TEXT_BYTES, "a reason"),
-                Event::Finished(_) => Ok(()),
+                Event::Finished(_) | Event::Through(_) => Ok(()),
             },
             Self::Bootstrap(state) => within(state.summary.len() <= limits::TEXT_BYTES, "a word on Tor"),
             Self::Answer { answer: Ok(Answer::Consensus(consensus)), .. } => within(

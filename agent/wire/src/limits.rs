@@ -32,6 +32,10 @@ pub const RESPONSE_HEADER_FIELDS: usize = 2048;
 pub const CERTIFICATES: usize = 64;
 /// Largest chain of certificates, in bytes.
 pub const CHAIN_BYTES: usize = 1024 * 1024;
+/// Most exits that an exchange can be kept apart from.
+pub const APART: usize = 4;
+/// Longest number of a circuit, in bytes.
+pub const CIRCUIT_BYTES: usize = 64;
 /// Largest message to *net* (its start, with a configuration and trust anchors), in bytes.
 pub const TO_NET_BYTES: usize = 4 * 1024 * 1024;
 /// Largest message from *net* (a consensus with its certificates), in bytes.

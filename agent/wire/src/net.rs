@@ -64,6 +64,45 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// Limits of this exchange.
     pub limits: Limits,
+    /// Exits that the stream must not end at, nor at a relay of their family or subnet; at most
+    /// [`crate::limits::APART`], and only for a clear-web host.
+    pub apart_from: Vec<Exit>,
+}
+
+/// A relay by its two identities, as the consensus of the Tor network names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Exit {
+    /// SHA-1 of its RSA identity key.
+    pub rsa: [u8; 20],
+    /// Its Ed25519 identity key.
+    pub ed25519: [u8; 32],
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let hex = |f: &mut std::fmt::Formatter<'_>, bytes: &[u8], upper: bool| {
+            bytes.iter().try_for_each(|b| if upper { write!(f, "{b:02X}") } else { write!(f, "{b:02x}") })
+        };
+        hex(f, &self.rsa, true)?;
+        f.write_str(" ed25519:")?;
+        hex(f, &self.ed25519, false)
+    }
+}
+
+impl std::fmt::Debug for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Exit({self})")
+    }
+}
+
+/// How a stream to a clear-web host goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Through {
+    /// Relay at which its circuit ends.
+    pub exit: Exit,
+    /// Number of that circuit, unique within one run of *net*; at most
+    /// [`crate::limits::CIRCUIT_BYTES`].
+    pub circuit: String,
 }
 
 /// Limits of one exchange. Reaching one ends the exchange with the matching [`Incomplete`].
@@ -88,11 +127,13 @@ pub struct Limits {
 }
 
 /// What *net* tells of one exchange, in this order:
-/// `Opened`, `RequestSent`, (`Head` | `Wire` | `Body`)*, then exactly one of `Finished` and
+/// `Through` (a fresh stream to a clear-web host only, and before it is known whether it opens), `Opened`, `RequestSent`, (`Head` | `Wire` | `Body`)*, then exactly one of `Finished` and
 /// `Failed`. `Wire` carries every byte read from the server for this exchange, in order, head and
 /// framing included; `Head` and `Body` are readings of the same bytes, never a substitute.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Event {
+    /// The circuit of a fresh stream ends at this exit.
+    Through(Exit),
     /// A stream to the server is open.
     Opened(Connection),
     /// These exact bytes went out.
@@ -118,6 +159,8 @@ pub struct Connection {
     pub connect_ms: u32,
     /// TLS facts when there is TLS.
     pub tls: Option<Tls>,
+    /// Exit and circuit of a clear-web host's stream; none for an onion service's.
+    pub through: Option<Through>,
 }
 
 /// What TLS showed (recorded beside the exchange, because the record is made inside it).

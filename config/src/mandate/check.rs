@@ -214,6 +214,13 @@ fn target(source: &Source<'_>, table: &TargetTable) -> Checked<Target> {
             return Err(source.at(tls, "tls must be \"strict\" or \"record-invalid\""));
         }
     };
+    let two_exits = match &table.two_exits {
+        Some(value) if *value.get_ref() && onion => {
+            let why = "two_exits has no meaning for an onion service: nothing on the way to it can alter a page";
+            return Err(source.at(value, why));
+        }
+        value => value.as_ref().is_some_and(|value| *value.get_ref()),
+    };
     if table.entry.get_ref().is_empty() {
         return Err(source.at(&table.entry, "a target needs at least one entry point"));
     }
@@ -226,8 +233,17 @@ fn target(source: &Source<'_>, table: &TargetTable) -> Checked<Target> {
         |text: &Spanned<String>| PathPattern::parse(text.get_ref()).map_err(|e| source.at(text, e.to_string()));
     let include = table.include.get_ref().iter().map(pattern).collect::<Checked<Vec<_>>>()?;
     let exclude = table.exclude.iter().map(pattern).collect::<Checked<Vec<_>>>()?;
-    let mut target =
-        Target { name: table.name.get_ref().clone(), host, scheme, port, entry: Vec::new(), include, exclude, tls };
+    let mut target = Target {
+        name: table.name.get_ref().clone(),
+        host,
+        scheme,
+        port,
+        entry: Vec::new(),
+        include,
+        exclude,
+        tls,
+        two_exits,
+    };
     for entry in table.entry.get_ref() {
         if !entry.get_ref().starts_with('/') {
             return Err(source.at(entry, "an entry point is a path and begins with /"));

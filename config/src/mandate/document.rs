@@ -84,6 +84,8 @@ pub struct TargetTable {
     pub exclude: Vec<Spanned<String>>,
     #[serde(default)]
     pub tls: Option<Spanned<String>>,
+    #[serde(default)]
+    pub two_exits: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]

@@ -54,6 +54,18 @@ fn grants_what_the_mandate_names() {
     assert!(!format!("{granted:?}").contains(&ONION[..4]));
     let web = answer(&powers, &ask("https://shop.test/x")).unwrap();
     assert_eq!((web.target_name(), web.tls_policy(), web.port()), ("second-hand", TlsPolicy::RecordInvalid, 443));
+    assert!(!web.two_exits() && !granted.two_exits());
+}
+
+#[test]
+fn two_exits_is_what_a_clear_web_target_may_ask_for() {
+    for (value, asked) in [("true", true), ("false", false)] {
+        let powers = powers_of(&MANDATE.replace("tls = \"record-invalid\"", &format!("two_exits = {value}")));
+        let web = answer(&powers, &ask("https://shop.test/x")).unwrap();
+        assert_eq!(web.two_exits(), asked);
+        // The same host by plain http is another target.
+        assert!(!answer(&powers, &ask("http://shop.test/x")).unwrap().two_exits());
+    }
 }
 
 #[test]

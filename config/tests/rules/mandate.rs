@@ -99,6 +99,8 @@ fn each_fault_is_refused_with_its_line() {
         ("include = [\"/shop/*\", \"/static/**\"]", "include = []", "at least one include"),
         ("tls = \"record-invalid\"", "tls = \"none\"", "\"strict\" or \"record-invalid\""),
         ("port = 8080", "port = 8080\ntls = \"record-invalid\"", "no meaning for a plain http"),
+        ("port = 8080", "port = 8080\ntwo_exits = true", "no meaning for an onion service"),
+        ("tls = \"record-invalid\"", "two_exits = \"yes\"", "invalid type: string, expected a boolean"),
         ("requests_per_hour = 3600", "requests_per_hour = 0", "positive"),
         ("bytes_per_day = 2_000_000_000", "bytes_per_day = 0", "positive"),
         ("concurrency = 4", "concurrency = 65", "1 to 64"),

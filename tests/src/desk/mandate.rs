@@ -26,6 +26,8 @@ pub struct Target {
     pub exclude: Vec<String>,
     /// `strict` or `record-invalid`.
     pub tls: &'static str,
+    /// Everything through two exits.
+    pub two_exits: bool,
 }
 
 impl Target {
@@ -40,6 +42,7 @@ impl Target {
             include: vec!["/**".into()],
             exclude: vec!["/logout**".into()],
             tls: "strict",
+            two_exits: false,
         }
     }
 
@@ -59,6 +62,9 @@ impl Target {
         table.insert("include".into(), list(&self.include));
         table.insert("exclude".into(), list(&self.exclude));
         table.insert("tls".into(), self.tls.into());
+        if self.two_exits {
+            table.insert("two_exits".into(), true.into());
+        }
         table
     }
 }

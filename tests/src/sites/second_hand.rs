@@ -15,6 +15,14 @@ pub(super) struct Shop {
 
 const PER_PAGE: usize = 8;
 
+/// A page drawn by scripts, with what it draws in it: linked data (JSON-LD), the state of the program, and
+/// bytes that no reader may put right (a byte order mark, a NUL, bytes that are no UTF-8, mixed line ends).
+pub const DATA_PAGE: &[u8] = b"\xEF\xBB\xBF<!DOCTYPE html>\r\n<title>Annonce</title>\n\
+<script type=\"application/ld+json\">{\"@context\":\"https://schema.org\",\"@type\":\"Product\",\r\n \"name\":\"Statuette en ivoire \\u003cXIXe\\u003e\",\
+\"offers\":{\"price\":1.50e2,\"priceCurrency\":\"EUR\"}, \"name\":\"twice\",}</script>\n\
+<script id=__NEXT_DATA__ type=application/json>{\"props\":{\"seller\":\"v\xE9ro\",\"nul\":\"\0\",\"n\":00012}}</script>\
+<script>window.__STATE__ = JSON.parse('{\\x22ad\\x22:[1,2,]}')</script>\r<div id=root></div>\xFF\xFE";
+
 impl Shop {
     pub(super) fn new(away: &str) -> Self {
         let ads = catalogue::ads("fr").into_iter().chain(catalogue::ads("nl")).collect();
@@ -36,6 +44,7 @@ impl Shop {
                     b"main{max-width:50em;margin:auto}@font-face{font-family:Squares;src:url(face.ttf)}".to_vec(),
                 );
             }
+            "/donnees" => return reply::body(200, "text/html; charset=utf-8", DATA_PAGE),
             "/face.ttf" => return reply::tagged(ask, "font/ttf", font::squares()),
             // A redirect inside, by relative reference, and one that falls back to plain HTTP.
             "/nouveau" => return reply::redirect(301, "annonce/0"),

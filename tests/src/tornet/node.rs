@@ -92,6 +92,11 @@ impl Node {
             .run()
             .and_then(process::Output::success)?;
         let _ = fs::remove_file(&lone);
+        self.identity()
+    }
+
+    /// The identity that a relay has written into its directory.
+    pub(super) fn identity(&self) -> Result<Identity, TorNetError> {
         Ok(Identity { rsa: self.second_word("fingerprint")?, ed25519: self.second_word("fingerprint-ed25519")? })
     }
 

@@ -21,6 +21,21 @@ pub(super) struct Authority {
 pub(super) struct Shared {
     pub(super) authorities: Vec<Authority>,
     pub(super) resolv_conf: std::path::PathBuf,
+    /// The authorities alone are guards. Arti takes its guard before the exit, and never one relay as both:
+    /// an exit that is somebody's guard is none for them, which tells where there are few exits.
+    pub(super) few_guards: bool,
+    /// What authorities say of the relays' speed (dir-spec, bandwidth file): the same of all. Left to
+    /// themselves relays of a new network say 0 to 12, and clients choose no relay of 0.
+    pub(super) bandwidths: std::path::PathBuf,
+}
+
+/// Whether streams may end at a relay.
+#[derive(Debug, Clone)]
+pub(super) enum Exit {
+    /// It serves circuits only.
+    No,
+    /// It asks the name server in this file.
+    Asks(std::path::PathBuf),
 }
 
 impl Shared {
@@ -50,26 +65,31 @@ impl Shared {
         text
     }
 
-    /// What relays and authorities share: all are exits, and exits reach loopback, where the
-    /// sample sites are, and ask the name server of the tests alone.
-    fn relaying(&self, or_port: u16) -> String {
+    /// What relays and authorities share: exits reach loopback, where the sample sites are, and ask the
+    /// name server of the tests alone. One that is none still has the flag by the authorities' vote: its
+    /// policy decides.
+    fn relaying(&self, or_port: u16, exit: &Exit) -> String {
+        let (policy, resolv_conf) = match exit {
+            Exit::No => ("reject *:*", &self.resolv_conf),
+            Exit::Asks(resolv_conf) => ("accept *:*", resolv_conf),
+        };
         format!(
             "ORPort 127.0.0.1:{or_port}\n\
              SocksPort 0\n\
              ContactInfo nobody@example.invalid\n\
              ExitRelay 1\n\
-             ExitPolicy accept *:*\n\
+             ExitPolicy {policy}\n\
              ExitPolicyRejectPrivate 0\n\
              ServerDNSResolvConfFile {}\n\
              ServerDNSAllowBrokenConfig 1\n\
              ServerDNSDetectHijacking 0\n\
              ServerDNSTestAddresses\n",
-            quoted(&self.resolv_conf)
+            quoted(resolv_conf)
         )
     }
 
     /// A directory authority.
-    pub(super) fn authority(&self, me: &Authority, dir: &Path) -> String {
+    pub(super) fn authority(&self, me: &Authority, dir: &Path, exit: &Exit) -> String {
         format!(
             "{}{}\
              DirPort 127.0.0.1:{}\n\
@@ -85,17 +105,29 @@ impl Shared {
              TestingV3AuthInitialDistDelay 2\n\
              TestingDirAuthVoteExit *\n\
              TestingDirAuthVoteHSDir *\n\
-             TestingDirAuthVoteGuard *\n\
+             {}\
+             V3BandwidthsFile {}\n\
              TestingMinExitFlagThreshold 0\n",
             self.common(&me.name, dir),
-            self.relaying(me.or_port),
+            self.relaying(me.or_port, exit),
             me.dir_port,
+            self.guards(),
+            quoted(&self.bandwidths),
         )
     }
 
+    fn guards(&self) -> String {
+        if !self.few_guards {
+            return "TestingDirAuthVoteGuard *\n".to_owned();
+        }
+        let named: Vec<_> = self.authorities.iter().map(|authority| authority.relay.rsa.as_str()).collect();
+        format!("TestingDirAuthVoteGuard {}\nTestingDirAuthVoteGuardIsStrict 1\n", named.join(","))
+    }
+
     /// A relay.
-    pub(super) fn relay(&self, name: &str, dir: &Path, or_port: u16, dir_port: u16) -> String {
-        format!("{}{}DirPort 127.0.0.1:{dir_port}\n", self.common(name, dir), self.relaying(or_port))
+    pub(super) fn relay(&self, name: &str, dir: &Path, ports: (u16, u16), exit: &Exit) -> String {
+        let (or_port, dir_port) = ports;
+        format!("{}{}DirPort 127.0.0.1:{dir_port}\n", self.common(name, dir), self.relaying(or_port, exit))
     }
 
     /// A bridge; with a transport's program and port, behind that.

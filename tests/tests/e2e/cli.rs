@@ -190,6 +190,8 @@ fn json(world: &World) -> CaseResult {
             "exhibits",
             "failures",
             "amber",
+            "invalid_certificates",
+            "two_exits",
             "descriptors",
             "last_exhibit",
             "last_failure",

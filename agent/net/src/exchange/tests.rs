@@ -1,5 +1,6 @@
 //! Exchanges over streams whose other end a test holds.
 
+mod exits;
 mod framing;
 mod harness;
 mod limits;

@@ -163,7 +163,7 @@ async fn a_client_starts_without_touching_the_network() {
     let host = format!("{}.onion", "a".repeat(56));
     for (host, kind) in [(host.as_str(), FailureKind::OutOfScope), ("shop.example", FailureKind::TorNotReady)] {
         let scope = Scope { host: host.into(), port: 80, transport: vigie_wire::net::Transport::Plain };
-        let Err(failure) = tor.dial(one, &scope).await else { panic!("a stream") };
+        let Err(failure) = tor.dial(one, &scope, &[]).await.stream else { panic!("a stream") };
         assert_eq!(failure.kind, kind, "{}", failure.detail);
         assert!(!failure.detail.contains(host));
     }
@@ -203,7 +203,7 @@ struct Above(#[source] ConnError);
 /// Arti's kinds call a failed introduction and a failed rendezvous the same; the causes do not.
 #[test]
 fn the_step_that_failed_is_found_among_the_causes() {
-    let found = |error| layer(&Above(error), ErrorKind::OnionServiceConnectionFailed, true);
+    let found = |error| layer(&Above(error), ErrorKind::OnionServiceConnectionFailed);
     assert_eq!(found(ConnError::NoUsableHsDirs), FailureKind::NotAskedAgain);
     assert_eq!(found(ConnError::NoUsableIntroPoints), FailureKind::DescriptorInvalid);
     assert_eq!(found(ConnError::NoHsDirs), FailureKind::TorNotReady);

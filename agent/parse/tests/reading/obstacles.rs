@@ -47,6 +47,39 @@ fn each_kind_in_several_words() {
         ("<p>Our systems have detected unusual traffic from your network.", &[BlocksTor]),
         ("<p>Accès interdit : les connexions par proxy ou VPN sont refusées", &[BlocksTor]),
         ("<p>U bent geblokkeerd: gebruik geen VPN of anonieme proxy", &[BlocksTor]),
+        // Shapes that refuse Tor: an edge server's page with its numbers, a warning with a picture and a link
+        // for help, a table of reasons.
+        (
+            "<!doctype html><title>Attention Required!</title><div class=cf-wrapper><h1>Sorry, you have been blocked</h1>\
+             <h2>You are unable to access shop.example</h2><p>This website is using a security service. The anonymity \
+             network that you use was restricted.<p>Ray ID: <code>8c1f</code> Your IP: <span>192.0.2.1</span></div>",
+            &[BlocksTor],
+        ),
+        (
+            "<img src=stop.png><h1>Zugriff verweigert</h1><p>Zugriffe über Proxy, VPN oder Tor Exit sind gesperrt. \
+             <a href=/hilfe>Hilfe</a>",
+            &[BlocksTor],
+        ),
+        (
+            "<table><tr><th>Código<td>1020<tr><th>Motivo<td>Acceso denegado: tráfico inusual desde su red</table>",
+            &[BlocksTor],
+        ),
+        // Shapes that are drawn by scripts: an empty root with state in it, a frame of links to nothing but
+        // styles, a word in another language.
+        (
+            "<title>Marktplaats</title><link rel=stylesheet href=a.css><div id=__next></div>\
+             <script id=__NEXT_DATA__ type=application/json>{\"ads\":[{\"title\":\"ivory\"}]}</script>",
+            &[NeedsJavascript],
+        ),
+        (
+            "<body onload=go()><script type=module src=/assets/index-4f2a.js></script><app-root></app-root>\
+             <noscript><strong>We're sorry but shop doesn't work properly without JavaScript enabled.</strong></noscript>",
+            &[NeedsJavascript],
+        ),
+        (
+            "<main><h1>Tweedehands</h1><p>Om deze site te gebruiken moet u JavaScript inschakelen.</main>",
+            &[NeedsJavascript],
+        ),
     ] {
         assert_eq!(found(page), obstacles, "{page}");
     }

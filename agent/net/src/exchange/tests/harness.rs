@@ -13,14 +13,19 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use vigie_wire::limits::{CHUNK_BYTES, PARSE_BODY_BYTES};
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Failure, FailureKind, Finished, Incomplete, Limits, Method, Request, ResponseHead,
-    Scope, Transport,
+    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Incomplete, Limits, Method, Request,
+    ResponseHead, Scope, Through, Transport,
 };
 
-use crate::exchange::{Dial, Engine};
+use crate::exchange::{Dial, Dialled, Engine};
 use crate::tls::Trust;
 
 pub const KEY: CircuitKey = CircuitKey([7; 32]);
+/// The exit of this number.
+pub fn exit(number: u8) -> Exit {
+    Exit { rsa: [number; 20], ed25519: [number; 32] }
+}
+
 pub const HOST: &str = "shop.example";
 /// On a clock that moves on by itself, what takes this long never happens: a failure, not a halt.
 pub const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -95,6 +100,8 @@ pub struct Fake {
     far: mpsc::UnboundedSender<Far>,
     room: usize,
     answer: Option<FailureKind>,
+    /// Streams go through exits.
+    pub exits: bool,
     /// What the far end says before anybody asks.
     pub greeting: Mutex<Vec<u8>>,
     pub dialled: Mutex<Vec<(CircuitKey, String, u16)>>,
@@ -103,9 +110,12 @@ pub struct Fake {
 
 impl Dial for Fake {
     type Stream = Line;
-    async fn dial(&self, key: CircuitKey, scope: &Scope) -> Result<Line, Failure> {
+    async fn dial(&self, key: CircuitKey, scope: &Scope, apart_from: &[Exit]) -> Dialled<Line> {
         self.dialled.lock().unwrap().push((key, scope.host.clone(), scope.port));
-        match self.answer {
+        // As many exits as there are bytes; the lowest that need not be avoided.
+        let exit = (1..=u8::MAX).map(exit).find(|exit| !apart_from.iter().any(|other| self.together(exit, other)));
+        let through = self.exits.then(|| Through { exit: exit.unwrap(), circuit: "1.1".into() });
+        let stream = match self.answer {
             Some(FailureKind::Timeout) => std::future::pending().await,
             Some(kind) => Err(Failure { kind, detail: "no".into() }),
             None => {
@@ -116,7 +126,11 @@ impl Dial for Fake {
                 let _ = self.far.send(Far { stream: far, fault: fault.clone() });
                 Ok(Line { inner: near, fault })
             }
-        }
+        };
+        Dialled { through, stream }
+    }
+    fn together(&self, one: &Exit, other: &Exit) -> bool {
+        one == other
     }
     fn retire(&self, key: CircuitKey) {
         self.retired.lock().unwrap().push(key);
@@ -140,11 +154,26 @@ impl Lab {
             far: sender,
             room,
             answer,
+            exits: false,
             greeting: Mutex::default(),
             dialled: Mutex::default(),
             retired: Mutex::default(),
         };
         Self { engine: Arc::new(Engine::new(fake, Trust::new(roots).unwrap())), far }
+    }
+    /// With streams that go through exits.
+    pub fn through_exits(answer: Option<FailureKind>) -> Self {
+        let (sender, far) = mpsc::unbounded_channel();
+        let fake = Fake {
+            far: sender,
+            room: 64 * 1024,
+            answer,
+            exits: true,
+            greeting: Mutex::default(),
+            dialled: Mutex::default(),
+            retired: Mutex::default(),
+        };
+        Self { engine: Arc::new(Engine::new(fake, Trust::new(&[]).unwrap())), far }
     }
     /// Orders an exchange; its events come to the receiver.
     pub fn order(&self, request: Request) -> mpsc::Receiver<Event> {
@@ -186,6 +215,7 @@ impl Lab {
 /// What was told of an exchange.
 #[derive(Default)]
 pub struct Told {
+    pub through: Vec<Exit>,
     pub opened: Vec<Connection>,
     pub sent: Vec<Vec<u8>>,
     pub head: Option<ResponseHead>,
@@ -202,6 +232,10 @@ pub async fn told(mut events: mpsc::Receiver<Event>) -> Told {
     while let Some(event) = timeout(NEVER, events.recv()).await.expect("an event") {
         assert!(told.finished.is_none() && told.failed.is_none(), "an event behind the last one");
         match event {
+            Event::Through(exit) => {
+                assert!(told.wire.is_empty() && told.through.len() == told.opened.len());
+                told.through.push(exit);
+            }
             Event::Opened(connection) => {
                 assert!(told.wire.is_empty(), "opened again after bytes came");
                 told.opened.push(connection);
@@ -309,6 +343,7 @@ pub fn request() -> Request {
             field("Connection", "keep-alive"),
         ],
         limits: limits(),
+        apart_from: Vec::new(),
     }
 }
 
