@@ -239,8 +239,8 @@ fn shared() -> Vec<(i64, When)> {
     // Names of threads and of pieces of memory.
     calls.push(exactly(SYS_prctl, 0, PR_SET_NAME as u64));
     calls.push(exactly(SYS_prctl, 0, PR_SET_VMA as u64));
-    calls.push(exactly(SYS_ioctl, 1, FIONBIO as u64));
-    calls.push(exactly(SYS_ioctl, 1, TCGETS as u64));
+    calls.push(exactly(SYS_ioctl, 1, FIONBIO));
+    calls.push(exactly(SYS_ioctl, 1, TCGETS));
     calls
 }
 
@@ -267,7 +267,7 @@ fn tcp() -> Vec<(i64, When)> {
 
 /// A terminal's size and mode.
 fn terminal() -> Vec<(i64, When)> {
-    [TIOCGWINSZ, TCSETS, TCSETSW, TCSETSF].map(|command| exactly(SYS_ioctl, 1, command as u64)).to_vec()
+    [TIOCGWINSZ, TCSETS, TCSETSW, TCSETSF].map(|command| exactly(SYS_ioctl, 1, command)).to_vec()
 }
 
 #[cfg(test)]

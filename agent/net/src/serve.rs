@@ -62,7 +62,7 @@ pub fn serve() -> io::Result<()> {
 fn first(socket: &mut UnixStream, inbox: &mut Inbox) -> io::Result<Option<Start>> {
     let mut buffer = vec![0; READ];
     loop {
-        match inbox.next::<ToNet>().map_err(io::Error::other)? {
+        match inbox.take::<ToNet>().map_err(io::Error::other)? {
             Some(ToNet::Start(start)) => return Ok(Some(*start)),
             Some(_) => return Err(io::Error::other("the first message is no start")),
             None => match socket.read(&mut buffer)? {
@@ -118,7 +118,7 @@ async fn converse(socket: tokio::net::UnixStream, mut inbox: Inbox, net: Net) ->
     let exchanges = Exchanges::default();
     let mut buffer = vec![0; READ];
     loop {
-        while let Some(order) = inbox.next::<ToNet>().map_err(io::Error::other)? {
+        while let Some(order) = inbox.take::<ToNet>().map_err(io::Error::other)? {
             match order {
                 ToNet::Start(_) => return Err(io::Error::other("a second start")),
                 ToNet::Bootstrap => bootstrap(net.clone(), out.clone()),

@@ -287,7 +287,7 @@ fn receive<T: serde::de::DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result
     }
     let mut inbox = Inbox::new(LAUNCHER_BYTES);
     inbox.push(&bytes[..got.bytes]);
-    let message = inbox.next().map_err(io::Error::other)?.ok_or_else(|| io::Error::other("a message is cut"))?;
+    let message = inbox.take().map_err(io::Error::other)?.ok_or_else(|| io::Error::other("a message is cut"))?;
     let handle = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
         _ => None,

@@ -417,7 +417,7 @@ async fn converse(shared: &Shared, process: Process, mut orders: mpsc::Unbounded
         let mut buffer = vec![0; READ];
         loop {
             loop {
-                match inbox.next::<FromNet>() {
+                match inbox.take::<FromNet>() {
                     Ok(Some(message)) => {
                         if let Err(why) = shared.take(message) {
                             return format!("it broke the rules of the conversation: {why}");
@@ -514,7 +514,7 @@ async fn hear(process: &mut Process, start: &Start) -> Result<FromNet, Problem> 
     process.to.write_all(&order).await.failing(trying)?;
     let mut buffer = vec![0; READ];
     loop {
-        if let Some(message) = process.inbox.next::<FromNet>().failing(trying)? {
+        if let Some(message) = process.inbox.take::<FromNet>().failing(trying)? {
             message.check().failing(trying)?;
             return Ok(message);
         }

@@ -27,7 +27,7 @@ pub fn serve(role: &Role, may_lack: &[Protection]) -> io::Result<()> {
     let mut inbox = Inbox::new(limits::TO_PARSE_BYTES);
     let mut buffer = vec![0; READ];
     loop {
-        while let Some(order) = inbox.next::<ToParse>().map_err(io::Error::other)? {
+        while let Some(order) = inbox.take::<ToParse>().map_err(io::Error::other)? {
             say(&match order {
                 ToParse::Page(document) => FromParse::Page(Box::new(vigie_parse::page(&document))),
                 ToParse::Stylesheet(document) => FromParse::Stylesheet(Box::new(vigie_parse::stylesheet(&document))),

@@ -163,7 +163,7 @@ impl Worker {
     fn hear(&mut self, deadline: Instant) -> io::Result<FromParse> {
         let mut buffer = vec![0; READ];
         loop {
-            if let Some(answer) = self.inbox.next::<FromParse>().map_err(io::Error::other)? {
+            if let Some(answer) = self.inbox.take::<FromParse>().map_err(io::Error::other)? {
                 answer.check().map_err(io::Error::other)?;
                 // It speaks when it is asked, once.
                 return if self.inbox.is_empty() { Ok(answer) } else { Err(io::Error::other("it said too much")) };

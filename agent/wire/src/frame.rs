@@ -56,7 +56,7 @@ impl Inbox {
     }
 
     /// The next whole message; `None` when more bytes are needed.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let rest = &self.bytes[self.taken..];
         let Some((prefix, rest)) = rest.split_first_chunk::<PREFIX>() else { return Ok(None) };
         let length = u32::from_le_bytes(*prefix) as usize;
@@ -87,10 +87,10 @@ mod tests {
     fn a_length_is_not_believed() {
         let mut inbox = Inbox::new(1000);
         inbox.push(&1001u32.to_le_bytes());
-        assert_eq!(inbox.next::<String>(), Err(FrameError::TooLong(1000)));
+        assert_eq!(inbox.take::<String>(), Err(FrameError::TooLong(1000)));
         let mut inbox = Inbox::new(usize::MAX);
         inbox.push(&u32::MAX.to_le_bytes());
-        assert_eq!(inbox.next::<String>(), Ok(None));
+        assert_eq!(inbox.take::<String>(), Ok(None));
         assert!(inbox.bytes.capacity() < 100);
         assert_eq!(encode(&"1234567890", 10), Err(FrameError::TooLong(10)));
     }
@@ -102,7 +102,7 @@ mod tests {
         bytes.push(0);
         let mut inbox = Inbox::new(10);
         inbox.push(&bytes);
-        assert_eq!(inbox.next::<u8>(), Err(FrameError::Malformed));
+        assert_eq!(inbox.take::<u8>(), Err(FrameError::Malformed));
     }
 
     proptest! {
@@ -117,7 +117,7 @@ mod tests {
                 turn += 1;
                 inbox.push(&rest[..cut]);
                 rest = &rest[cut..];
-                while let Some(message) = inbox.next().unwrap() {
+                while let Some(message) = inbox.take().unwrap() {
                     out.push(message);
                 }
             }
@@ -130,10 +130,10 @@ mod tests {
         fn hostile_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             let mut inbox = Inbox::new(500);
             inbox.push(&bytes);
-            while let Ok(Some(_)) = inbox.next::<crate::control::FromNet>() {}
+            while let Ok(Some(_)) = inbox.take::<crate::control::FromNet>() {}
             let mut inbox = Inbox::new(500);
             inbox.push(&bytes);
-            while let Ok(Some(_)) = inbox.next::<crate::control::FromParse>() {}
+            while let Ok(Some(_)) = inbox.take::<crate::control::FromParse>() {}
         }
     }
 }

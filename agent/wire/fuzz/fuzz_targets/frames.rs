@@ -38,7 +38,7 @@ fn hear<T: serde::de::DeserializeOwned>(pieces: &[&[u8]]) -> Vec<T> {
     let (mut inbox, mut messages) = (Inbox::new(LIMIT), Vec::new());
     for piece in pieces {
         inbox.push(piece);
-        while let Ok(Some(message)) = inbox.next() {
+        while let Ok(Some(message)) = inbox.take() {
             messages.push(message);
         }
     }
