@@ -14,6 +14,7 @@ mod log;
 mod mandate;
 mod passphrase;
 mod profile;
+mod profile_key;
 mod proof;
 mod restore;
 mod retention;
@@ -23,6 +24,7 @@ mod show;
 mod status;
 mod store;
 mod timestamp;
+mod tor;
 mod verify;
 mod witness;
 
@@ -98,6 +100,9 @@ enum Command {
     Run(run::RunArgs),
     /// What the store holds and whether anything needs attention.
     Status(status::StatusArgs),
+    /// What Tor keeps for this workstation: network, guards, consensus, bridges.
+    #[command(subcommand, after_help = "Example:\n  vigie tor status --store store")]
+    Tor(tor::TorCommand),
     /// Whether this workstation is fit for a run.
     Doctor(doctor::DoctorArgs),
     /// List exhibits.
@@ -245,6 +250,7 @@ pub fn main() -> ExitCode {
         Command::Capture(args) => run::capture(args),
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::status(args),
+        Command::Tor(command) => tor::tor(command),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
