@@ -306,6 +306,9 @@ pub enum DescriptorRow {
         bytes: u64,
         /// Its revision.
         revision: u64,
+        /// The work that it suggests (0 = none); none when its inside is hidden, and in older entries.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suggested_effort: Option<u32>,
         /// Milliseconds that it took.
         elapsed_ms: u64,
     },
