@@ -15,6 +15,7 @@ mod log;
 mod mandate;
 mod passphrase;
 mod profile;
+mod profile_key;
 mod proof;
 mod restore;
 mod retention;
@@ -24,6 +25,7 @@ mod show;
 mod status;
 mod store;
 mod timestamp;
+mod tor;
 mod verify;
 mod witness;
 
@@ -99,6 +101,9 @@ enum Command {
     Run(run::RunArgs),
     /// What the store holds and whether anything needs attention.
     Status(status::StatusArgs),
+    /// What Tor keeps for this workstation: network, guards, consensus, bridges.
+    #[command(subcommand, after_help = "Example:\n  vigie tor status --store store")]
+    Tor(tor::TorCommand),
     /// Whether this workstation is fit for a run.
     Doctor(doctor::DoctorArgs),
     /// Print a packet filter that lets Vigie reach Tor's relays and nothing else.
@@ -248,6 +253,7 @@ pub fn main() -> ExitCode {
         Command::Capture(args) => run::capture(args),
         Command::Run(args) => run::run(args),
         Command::Status(args) => status::status(args),
+        Command::Tor(command) => tor::tor(command),
         Command::Doctor(args) => doctor::doctor(args),
         Command::Firewall(args) => firewall::firewall(args),
         Command::Exhibits(args) => exhibit::list(args),

@@ -154,6 +154,7 @@ async fn log_kept(session: &Arc<Session>, target: &str, onion: &str, judged: &Ju
         until: until.to_string(),
         bytes: descriptor.document.len() as u64,
         revision: proof.revision,
+        suggested_effort: descriptor.suggested_effort,
         elapsed_ms,
     };
     let valid_after = Timestamp::from_second(descriptor.consensus_valid_after).unwrap_or_default();

@@ -16,13 +16,13 @@ use vigie_config::target::{Scheme, TargetUrl, TlsPolicy};
 use vigie_store::spool::{Spool, SpoolReader};
 use vigie_wire::limits::{APART, PARSE_BODY_BYTES};
 use vigie_wire::net::{
-    CircuitKey, Connection, Event, Exit, Failure, FailureKind, Finished, Method, Request, ResponseHead, Scope,
-    Transport,
+    CircuitKey, Connection, DescriptorRequest, Event, Exit, Failure, FailureKind, Finished, Method, Request,
+    ResponseHead, Scope, Transport,
 };
 
 use crate::descriptors;
 use crate::retry;
-use crate::session::{Attempt, Session};
+use crate::session::{Attempt, Session, held};
 use crate::wanted::Wanted;
 
 /// Wire bytes of one response kept in memory; more goes to an encrypted spool file.
@@ -165,6 +165,7 @@ pub async fn fetch(
             Err(failure) => failure,
         };
         let elapsed_ms = millis(begun);
+        let failure = work_wanted(session, &target, wanted, failure).await;
         let drawn = getrandom::u64().unwrap_or(0);
         let wait = retry::wait(failure.kind, attempt, attempts, drawn);
         let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
@@ -178,6 +179,46 @@ pub async fn fetch(
         let Some(wait) = wait else { return Err(Missed::Failed(failure)) };
         session.pause(wait).await.map_err(|_| Missed::Stopped)?;
         attempt += 1;
+    }
+}
+
+/// How long the descriptor of a service that did not come is waited for, in milliseconds.
+const WORK_MS: u32 = 20_000;
+
+/// A service that was introduced to and did not come may want work that this build does not do: its descriptor
+/// says how much it suggests. That is a hint, not its word, and said so; each target is asked about once a session.
+async fn work_wanted(session: &Arc<Session>, target: &str, wanted: &Wanted, failure: Failure) -> Failure {
+    let silent = matches!(
+        failure.kind,
+        FailureKind::Introduction | FailureKind::IntroductionRefused | FailureKind::Rendezvous | FailureKind::Timeout
+    );
+    let onion = TargetUrl::parse(&wanted.url).ok().filter(TargetUrl::is_onion);
+    let Some(onion) = onion.filter(|_| silent && !session.facts.proof_of_work) else { return failure };
+    let asked = held(&session.work_asked).get(target).copied();
+    let effort = match asked {
+        Some(effort) => effort,
+        None => {
+            let request = DescriptorRequest { onion: onion.host().reveal().to_owned(), limit_ms: WORK_MS };
+            let effort = session.net.descriptor(request).await.ok().and_then(|found| found.suggested_effort);
+            held(&session.work_asked).insert(target.to_owned(), effort);
+            effort
+        }
+    };
+    judged_by_work(failure, effort)
+}
+
+/// The failure as it is called once the suggested effort is known.
+fn judged_by_work(failure: Failure, effort: Option<u32>) -> Failure {
+    match effort {
+        Some(effort) if effort > 0 => Failure {
+            kind: FailureKind::ProofOfWorkNeeded,
+            detail: format!(
+                "it did not come ({}), and its descriptor suggests work of effort {effort}, which this build does \
+                 not do: build it with the feature pow",
+                failure.detail
+            ),
+        },
+        _ => failure,
     }
 }
 

@@ -266,6 +266,23 @@ pub struct ProfileSessionRow {
     pub act: SignedAct,
 }
 
+/// `profile-key`: a client key of a restricted service was given to a profile, or taken away.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProfileKeyRow {
+    /// `added` or `removed`.
+    pub what: String,
+    /// Pseudonym.
+    pub profile: String,
+    /// Mandate id.
+    pub mandate: String,
+    /// Label of the target.
+    pub target: String,
+    /// Purpose given.
+    pub purpose: String,
+    /// Who acted.
+    pub act: SignedAct,
+}
+
 /// `timestamp`: a root that was fixed, or a stamp that was taken in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
@@ -327,6 +344,9 @@ pub enum DescriptorRow {
         bytes: u64,
         /// Its revision.
         revision: u64,
+        /// The work that it suggests (0 = none); none when its inside is hidden, and in older entries.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suggested_effort: Option<u32>,
         /// Milliseconds that it took.
         elapsed_ms: u64,
     },

@@ -24,6 +24,7 @@ use crate::agentkey::AgentKey;
 use crate::bootstrap::{NotUp, bring_up};
 use crate::bounds::LowerBound;
 use crate::capture::{Outcome, capture};
+use crate::clientkeys;
 use crate::crawl::crawl;
 use crate::descriptors::{self, Descriptors};
 use crate::error::{Failing, Problem, exit};
@@ -255,7 +256,15 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             StoreError::WrongPassphrase => Problem::locked("the passphrase does not open the profile; try again"),
             other => Problem::from(other),
         })?;
-    let net = start_net(&plan).await?;
+    let (keys, keys_of) = clientkeys::of_session(&plan.store.state(&profile_key, clientkeys::AREA), powers.mandate())?;
+    let net = match start_net(&plan).await {
+        Ok(net) => net,
+        // A configuration that leads nowhere is on record as well: it says why nothing was captured.
+        Err(problem) => {
+            return Err(log_not_ready(&plan, &powers, &recipients, &problem.line.clone(), Duration::ZERO, problem));
+        }
+    };
+    net.client_keys(keys);
     let confinement = confinement(&plan, &net).await?;
     let begun = Instant::now();
     let limit = Duration::from_millis(plan.workstation.fetch.bootstrap_ms.into());
@@ -266,7 +275,13 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
             net.shutdown().await;
             plan.monitor.finish();
             return Err(match why {
-                NotUp::Failed(failure) => log_not_ready(&plan, &powers, &recipients, &failure, begun.elapsed()),
+                NotUp::Failed(failure) => {
+                    let problem = Problem::other(format!(
+                        "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
+                        failure.detail
+                    ));
+                    log_not_ready(&plan, &powers, &recipients, &failure.detail, begun.elapsed(), problem)
+                }
                 NotUp::Refused(problem) => outside::refuse(&plan.store, outside::about_mandate(&row.id), problem),
                 NotUp::Stopped => Problem::new(exit::STOPPED, "stopped before Tor was ready"),
             });
@@ -308,6 +323,8 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         waiting: AtomicBool::new(false),
         later: Mutex::default(),
         descriptors: Descriptors::default(),
+        client_keys: keys_of,
+        work_asked: Mutex::default(),
         left_alone: Mutex::default(),
     };
     if session.test_network() {
@@ -416,22 +433,19 @@ fn refuse_address(plan: &Plan, powers: &Powers, recipients: &[Recipient], url: &
     outside.log(&plan.store, Problem { refusal: Some(refusal.code()), ..problem })
 }
 
-/// Tor did not come up.
+/// Tor did not come up, or could not be started.
 fn log_not_ready(
     plan: &Plan,
     powers: &Powers,
     recipients: &[Recipient],
-    failure: &vigie_wire::net::Failure,
+    detail: &str,
     waited: Duration,
+    problem: Problem,
 ) -> Problem {
-    let problem = Problem::other(format!(
-        "Tor is not ready: {}: check the clock, the network and [tor] in vigie.toml, then try again",
-        failure.detail
-    ));
     let row = FailureRow {
         target: String::new(),
-        kind: crate::session::kind_name(failure),
-        detail: failure.detail.clone(),
+        kind: "tor-not-ready".to_owned(),
+        detail: detail.to_owned(),
         attempt: 1,
         elapsed_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
         wait_ms: None,

@@ -138,6 +138,15 @@ fn check(secret: Secret, text: Zeroizing<String>) -> Result<SecretString, Proble
     Ok(SecretString::from(text.as_str()))
 }
 
+/// Asks for a client key on the terminal, without showing it.
+pub fn client_key_from_prompt() -> Result<Zeroizing<String>, Problem> {
+    rpassword::prompt_password("client key: ").map(Zeroizing::new).map_err(|_| {
+        Problem::input(
+            "no terminal to ask for the client key on: give it as FILE or with --key-fd N (a file descriptor)",
+        )
+    })
+}
+
 /// Reads a URL from a file descriptor, so that it stands in no process list.
 pub fn line_from_fd(fd: RawFd) -> Result<String, Problem> {
     let file = std::fs::File::open(format!("/proc/self/fd/{fd}"))

@@ -81,6 +81,10 @@ pub struct Session {
     pub(crate) waiting: std::sync::atomic::AtomicBool,
     pub(crate) later: Mutex<Vec<StateOp>>,
     pub(crate) descriptors: Descriptors,
+    /// Targets whose client keys Tor was given.
+    pub(crate) client_keys: Vec<String>,
+    /// Targets whose descriptor was asked about proof of work, and the effort that it suggests.
+    pub(crate) work_asked: Mutex<std::collections::HashMap<String, Option<u32>>>,
     pub(crate) left_alone: Mutex<std::collections::HashMap<String, std::time::Instant>>,
 }
 
@@ -350,9 +354,10 @@ impl Session {
             "network": {"arti": self.facts.arti_version, "authorities": self.facts.authorities,
                 "authorities_sha256": self.facts.authorities_sha256, "public": self.facts.public,
                 "tls_roots_sha256": self.facts.tls_roots_sha256, "tls_extra_roots": self.facts.tls_extra_roots,
-                "vanguards": self.facts.vanguards},
+                "vanguards": self.facts.vanguards, "proof_of_work": self.facts.proof_of_work},
             "consensus": self.consensus.record,
             "confinement": self.confinement,
+            "client_keys": self.client_keys,
         });
         let mut draft = self.draft(Kind::SessionOpen, &row, private);
         draft.commitments.extend(act::commitments(&act));

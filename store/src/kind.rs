@@ -61,10 +61,12 @@ pub enum Kind {
     Passphrase,
     /// A signed descriptor of an onion service was kept beside the exhibits of its session, or why not.
     Descriptor,
+    /// A client key of a restricted service was given to a profile, or taken away; signed by the agent.
+    ProfileKey,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 29] = [
+const NAMES: [(Kind, &str); 30] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -94,6 +96,7 @@ const NAMES: [(Kind, &str); 29] = [
     (Kind::RestoreAccepted, "restore-accepted"),
     (Kind::Passphrase, "passphrase"),
     (Kind::Descriptor, "descriptor"),
+    (Kind::ProfileKey, "profile-key"),
 ];
 
 impl Kind {
@@ -143,6 +146,7 @@ impl Kind {
                 | Self::Corroboration
                 | Self::Handover
                 | Self::RestoreAccepted
+                | Self::ProfileKey
         )
     }
 

@@ -64,6 +64,8 @@ pub struct Options {
     pub services: Vec<HiddenService>,
     /// Keep a C tor client with a SOCKS port.
     pub client_socks: bool,
+    /// Further lines of the `torrc` for a service, by its label (tor(1), *Hidden service options*).
+    pub lines: Vec<(String, String)>,
     /// Exits resolve `*.test` to 127.0.0.1; otherwise they resolve nothing.
     pub dns: bool,
 }
@@ -85,6 +87,7 @@ pub struct TorNet {
     control_port: u16,
     socks_port: u16,
     keep_client: bool,
+    lines: Vec<(String, String)>,
 }
 
 impl TorNet {
@@ -242,6 +245,25 @@ impl TorNet {
         Ok(self.onion(&name))
     }
 
+    /// Lets a service show itself to these clients alone (`authorized_clients/NAME.auth`, each
+    /// `descriptor:x25519:BASE32`), and waits until every directory has its new descriptor.
+    ///
+    /// # Errors
+    /// As [`TorNet::start`].
+    pub fn restrict(&mut self, name: &str, clients: &[&str]) -> Result<(), TorNetError> {
+        let folder = torrc::service_dir(&self.service_node.dir, name).join("authorized_clients");
+        node::private_dir(&folder)?;
+        for (number, client) in clients.iter().enumerate() {
+            let file = folder.join(format!("client{number}.auth"));
+            std::fs::write(&file, format!("{client}\n")).map_err(|e| TorNetError::file("writing", &file, e))?;
+        }
+        let never = || false;
+        let mut control = self.control(&never)?;
+        self.service_node.reload();
+        let onions = [(name.to_owned(), self.onion(name))];
+        self.await_uploads(&mut control, &onions, SERVICES_LIMIT, &never)
+    }
+
     /// Ends the process with the onion services: they vanish, and their descriptors stay.
     pub fn stop_services(&mut self) {
         self.service_node.stop();
@@ -355,6 +377,7 @@ impl TorNet {
             control_port,
             socks_port,
             keep_client: options.client_socks,
+            lines: options.lines,
         };
         for service in options.services {
             net.check_name(&service.name)?;
@@ -371,7 +394,7 @@ impl TorNet {
     fn configure_services(&self) -> Result<(), TorNetError> {
         let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
         let node = &self.service_node;
-        node.configure(&self.shared.services(&node.name, &node.dir, self.control_port, &services))
+        node.configure(&self.shared.services(&node.name, &node.dir, self.control_port, &services, &self.lines))
     }
 
     /// Waits until the process with this data directory knows a consensus that lists every relay

@@ -41,6 +41,8 @@ mod faults_store;
 mod firewall;
 #[path = "e2e/hostile.rs"]
 mod hostile;
+#[path = "e2e/isolation.rs"]
+mod isolation;
 #[path = "e2e/leak.rs"]
 mod leak;
 #[path = "e2e/machine.rs"]
@@ -55,8 +57,12 @@ mod opened;
 mod plugin;
 #[path = "e2e/published.rs"]
 mod published;
+#[path = "e2e/reasons.rs"]
+mod reasons;
 #[path = "e2e/restored.rs"]
 mod restored;
+#[path = "e2e/restricted.rs"]
+mod restricted;
 #[path = "e2e/retention.rs"]
 mod retention;
 #[path = "e2e/running.rs"]
@@ -99,6 +105,9 @@ fn cases() -> Vec<Case> {
         running::cases(),
         cookies::cases(),
         restored::cases(),
+        restricted::cases(),
+        isolation::cases(),
+        reasons::cases(),
         retention::cases(),
         clock::cases(),
         time::cases(),
@@ -134,6 +143,9 @@ fn main() -> ExitCode {
     }
     // Vigie starts its parts without its environment.
     let part = std::env::args_os().nth(1).is_some_and(|argument| argument == vigie_agent::PART);
+    if part {
+        reasons::set_clock();
+    }
     if part || std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();
     }

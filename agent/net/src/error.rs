@@ -6,6 +6,19 @@ pub enum NetError {
     /// The `[tor]` table.
     #[error("the [tor] table is not a valid configuration of Arti: {0}: correct it in vigie.toml")]
     Config(String),
+    /// A line of `bridges.bridges`.
+    #[error("bridge line {line} of {of} in [tor.bridges] is wrong: {why}: copy it again from whoever gave it")]
+    Bridge {
+        /// Which, from 1.
+        line: usize,
+        /// Of how many.
+        of: usize,
+        /// What is wrong with it, without its content.
+        why: &'static str,
+    },
+    /// A client key of a restricted service.
+    #[error("handing Arti a client key: {0}")]
+    ClientKey(String),
     /// A directory.
     #[error("making Arti's directory: {0}: check its owner and permissions (0700)")]
     Directory(String),

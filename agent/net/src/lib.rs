@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use vigie_wire::control::ClientKey;
 use vigie_wire::limits;
 use vigie_wire::net::{
     Bootstrap, CircuitKey, Consensus, Descriptor, DescriptorRequest, Event, Failure, NetworkFacts, Request,
@@ -23,6 +24,7 @@ use vigie_wire::net::{
 pub use error::NetError;
 pub use serve::serve;
 pub use tor::addresses::{Reach, reach};
+pub use tor::{Survey, survey};
 
 /// What the network part is started with.
 #[derive(Clone, Debug)]
@@ -56,6 +58,11 @@ impl Net {
     /// Facts of the network, for the record.
     pub fn facts(&self) -> NetworkFacts {
         self.facts.clone()
+    }
+
+    /// Takes the client keys of the one session that this process serves, once.
+    pub fn client_keys(&self, keys: &[ClientKey]) -> Result<(), NetError> {
+        self.engine.dial().client_keys(keys)
     }
 
     /// Brings Tor up, telling how far it is.

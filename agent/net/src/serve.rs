@@ -15,6 +15,7 @@ use vigie_wire::control::{Answer, FromNet, NotStarted, Question, Start, ToNet};
 use vigie_wire::frame::{Inbox, encode};
 use vigie_wire::limits;
 use vigie_wire::net::{Event, Failure, FailureKind};
+use zeroize::Zeroize;
 
 use crate::{Net, NetConfig, NetError};
 
@@ -27,7 +28,7 @@ const READ: usize = 64 * 1024;
 /// what it cannot put on, or do, it says and ends.
 pub fn serve() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut inbox = Inbox::new(limits::TO_NET_BYTES);
+    let mut inbox = Inbox::wiping(limits::TO_NET_BYTES);
     let Some(start) = first(&mut socket, &mut inbox)? else { return Ok(()) };
     let config = match config(&start) {
         Ok(config) => config,
@@ -121,6 +122,13 @@ async fn converse(socket: tokio::net::UnixStream, mut inbox: Inbox, net: Net) ->
         while let Some(order) = inbox.take::<ToNet>().map_err(io::Error::other)? {
             match order {
                 ToNet::Start(_) => return Err(io::Error::other("a second start")),
+                ToNet::ClientKeys(keys) => {
+                    if keys.len() > limits::CLIENT_KEYS {
+                        return Err(io::Error::other("too many client keys"));
+                    }
+                    // Bad ones never get so far: nobody would be there to hear of it.
+                    net.client_keys(&keys).map_err(io::Error::other)?;
+                }
                 ToNet::Bootstrap => bootstrap(net.clone(), out.clone()),
                 ToNet::Exchange { id, request } => exchange(&net, id, *request, &exchanges, out.clone()),
                 ToNet::Taken { id, events } => {
@@ -146,7 +154,10 @@ async fn converse(socket: tokio::net::UnixStream, mut inbox: Inbox, net: Net) ->
         }
         match from.read(&mut buffer).await? {
             0 => return Ok(()),
-            count => inbox.push(&buffer[..count]),
+            count => {
+                inbox.push(&buffer[..count]);
+                buffer[..count].zeroize();
+            }
         }
     }
 }

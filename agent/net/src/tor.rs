@@ -1,34 +1,46 @@
 //! Arti, the embedded Tor client. This module is the only one that names it.
 
 pub mod addresses;
+mod blocked;
+mod bridges;
 mod descriptor;
 mod directory;
 mod exit;
+mod survey;
+mod work;
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arti_client::config::dir::NetworkConfigBuilder;
+use arti_client::config::dir::{FallbackDir, NetworkConfigBuilder};
 use arti_client::config::vanguards::VanguardConfig;
 use arti_client::isolation::IsolationToken;
-use arti_client::{BootstrapBehavior, DataStream, StreamPrefs, TorClient, TorClientConfig};
+use arti_client::{BootstrapBehavior, DataStream, KeystoreSelector, StreamPrefs, TorClient, TorClientConfig};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tor_cell::relaycell::hs::IntroduceAckStatus;
 use tor_circmgr::PathConfig;
 use tor_config::load::{ConfigResolveOptions, resolve_return_results};
 use tor_config::sources::{ConfigurationSource, ConfigurationSources, MustRead};
 use tor_error::{ErrorKind, HasKind};
 use tor_hsclient::{ConnError, DescriptorErrorDetail, FailedAttemptError};
+use tor_hscrypto::pk::{HsClientDescEncSecretKey, HsId};
+use tor_llcrypto::pk::curve25519::StaticSecret;
 use tor_netdir::SubnetConfig;
 use tor_netdoc::doc::hsdesc::HsDescError;
 use tor_rtcompat::PreferredRuntime;
+use vigie_wire::control::ClientKey;
 use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Exit, Failure, FailureKind, NetworkFacts, Scope};
 
+use self::blocked::Ways;
 use self::directory::Directory;
+pub use self::survey::{Survey, survey};
 use crate::exchange::{Dial, Dialled};
 use crate::tls::Trust;
 use crate::{NetConfig, NetError};
@@ -48,6 +60,12 @@ pub struct Tor {
     subnets: SubnetConfig,
     network: Network,
     vanguards: String,
+    /// Relays that a first directory may come from.
+    fallbacks: Vec<FallbackDir>,
+    /// Bridges stand in the place of guards and of those relays.
+    bridges: bool,
+    /// Client keys were handed over: a process has one session's.
+    keys_given: AtomicBool,
 }
 
 /// Which network the client is on.
@@ -64,8 +82,12 @@ impl Tor {
     pub fn start(config: &NetConfig) -> Result<Self, NetError> {
         // Arti and our own TLS share one process-wide provider; a second call finds it set.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let bridges = bridges::bridges(&config.tor)?;
+        let bridges = bridges::enabled(&config.tor, &bridges);
         let client_config = read(&completed(config)?)?;
         let network = network(&client_config)?;
+        let directories = client_config.dir_mgr_config().map_err(|e| NetError::Config(chain(&e)))?;
+        let fallbacks = directories.fallbacks().iter().cloned().collect();
         let vanguards: &VanguardConfig = client_config.as_ref();
         let vanguards = vanguards.mode().to_string();
         let paths: &PathConfig = client_config.as_ref();
@@ -89,7 +111,27 @@ impl Tor {
             subnets,
             network,
             vanguards,
+            fallbacks,
+            bridges,
+            keys_given: AtomicBool::new(false),
         })
+    }
+
+    /// Hands Arti the client keys of the one session that this process serves. They lie in its key store in
+    /// memory and go with the process: no other session can have them.
+    pub fn client_keys(&self, keys: &[ClientKey]) -> Result<(), NetError> {
+        if self.keys_given.swap(true, Ordering::Relaxed) {
+            return Err(NetError::ClientKey("this process has those of a session already".into()));
+        }
+        for key in keys {
+            let onion: HsId =
+                key.onion.parse().map_err(|_| NetError::ClientKey("it is not for an onion service".into()))?;
+            let secret = HsClientDescEncSecretKey::from(StaticSecret::from(key.secret));
+            self.client
+                .insert_service_discovery_key(KeystoreSelector::Primary, onion, secret)
+                .map_err(|e| NetError::ClientKey(e.kind().to_string()))?;
+        }
+        Ok(())
     }
 
     /// Facts for the record.
@@ -107,26 +149,45 @@ impl Tor {
             tls_roots_sha256: trust.sha256.clone(),
             tls_extra_roots: trust.extra,
             vanguards: self.vanguards.clone(),
+            proof_of_work: cfg!(feature = "pow"),
         }
     }
 
-    /// Brings the client up, telling how far it is.
+    /// Brings the client up, telling how far it is and what is in the way.
     pub async fn bootstrap(&self, mut tell: impl FnMut(Bootstrap) + Send) -> Result<(), Failure> {
         let mut events = self.client.bootstrap_events();
+        let (found, mut findings) = mpsc::channel(1);
+        let ways = Ways { fallbacks: self.fallbacks.clone(), bridges: self.bridges };
+        // Ends with this set.
+        let mut watch = JoinSet::new();
+        watch.spawn(blocked::watch(Arc::clone(&self.client), ways, found));
+        let mut blocked = None;
         let work = self.client.bootstrap();
         tokio::pin!(work);
         loop {
             tokio::select! {
                 result = &mut work => {
+                    drop(watch);
                     let status = self.client.bootstrap_status();
-                    tell(Bootstrap { fraction: status.as_frac(), ready: result.is_ok(), summary: status.to_string() });
+                    let ready = result.is_ok();
+                    tell(Bootstrap {
+                        fraction: status.as_frac(),
+                        ready,
+                        summary: status.to_string(),
+                        blocked: blocked.filter(|_| !ready),
+                    });
                     return result.map_err(|e| Failure {
                         kind: FailureKind::TorNotReady,
                         detail: status.blocked().map_or_else(|| chain(&e), |why| why.message().to_string()),
                     });
                 }
                 Some(status) = events.next() => {
-                    tell(Bootstrap { fraction: status.as_frac(), ready: false, summary: status.to_string() });
+                    tell(Bootstrap { fraction: status.as_frac(), ready: false, summary: status.to_string(), blocked });
+                }
+                Some(finding) = findings.recv() => {
+                    blocked = finding;
+                    let status = self.client.bootstrap_status();
+                    tell(Bootstrap { fraction: status.as_frac(), ready: false, summary: status.to_string(), blocked });
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `vigie profile new|list|session`.
+//! `vigie profile new|list|session|key`.
 
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use vigie_config::profile::Profile;
 use vigie_store::{Commitment, Draft, Kind, Private};
 
 use super::passphrase::ByArgs;
+use super::profile_key::{self, KeyCommand};
 use super::{OpenArgs, SignArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
@@ -33,6 +34,12 @@ pub enum ProfileCommand {
     /// key is at hand.
     #[command(after_help = "Example:\n  vigie profile passphrase --store store --profile heron")]
     Passphrase(PassphraseArgs),
+    /// A profile's client keys: what restricted onion services open to.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie profile key add market.auth_private --store store --purpose 'key from the operator'"
+    )]
+    Key(KeyCommand),
     /// A profile's session with a site.
     #[command(
         subcommand,
@@ -119,6 +126,7 @@ pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
         ProfileCommand::New(args) => new(args),
         ProfileCommand::List(args) => list(args),
         ProfileCommand::Passphrase(args) => passphrase(args),
+        ProfileCommand::Key(command) => profile_key::key(command),
         ProfileCommand::Session(SessionCommand::Import(args)) => import(args),
     }
 }

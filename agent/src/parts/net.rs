@@ -11,12 +11,14 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use vigie_wire::control::{Answer, Confinement, FromNet, Part, Probe, Probed, Question, Start, ToNet};
-use vigie_wire::frame::{Inbox, encode};
+use vigie_wire::control::{Answer, ClientKey, Confinement, FromNet, Part, Probe, Probed, Question, Start, ToNet};
+use vigie_wire::frame::{Inbox, encode, encode_within};
 use vigie_wire::limits;
 use vigie_wire::net::{
     Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, FailureKind, NetworkFacts, Request,
 };
+
+use zeroize::Zeroize;
 
 use super::Launcher;
 use crate::error::{Failing, Problem};
@@ -55,6 +57,8 @@ struct Shared {
     /// Orders to the process that runs, and who waits for its answers.
     line: Mutex<Line>,
     next: AtomicU64,
+    /// Client keys of the session, for a process that takes the place of another.
+    keys: Mutex<Vec<ClientKey>>,
     /// Somebody wants Tor up.
     wanted: AtomicBool,
     ending: AtomicBool,
@@ -107,6 +111,7 @@ impl Net {
             silence,
             line: Mutex::default(),
             next: AtomicU64::new(0),
+            keys: Mutex::default(),
             wanted: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             state: watch::Sender::default(),
@@ -125,6 +130,12 @@ impl Net {
     /// What the process put on.
     pub fn confinement(&self) -> Confinement {
         self.shared.confinement.clone()
+    }
+
+    /// Gives the process the client keys of its session, before [`Self::bootstrap`] and once.
+    pub fn client_keys(&self, keys: Vec<ClientKey>) {
+        *held(&self.shared.keys) = keys;
+        self.shared.hand_keys();
     }
 
     /// Brings Tor up, telling how far it is. A process that ends meanwhile is started again.
@@ -238,6 +249,14 @@ impl Shared {
         let (sender, receiver) = mpsc::unbounded_channel();
         held(&self.line).orders = Some(sender);
         receiver
+    }
+
+    /// Hands the session's client keys over, if it has any.
+    fn hand_keys(&self) {
+        let keys = held(&self.keys).clone();
+        if !keys.is_empty() {
+            self.order(ToNet::ClientKeys(keys));
+        }
     }
 
     /// An order that nobody waits for.
@@ -373,6 +392,7 @@ async fn supervise(shared: Arc<Shared>, first: Process, mut orders: mpsc::Unboun
                 Ok((next, facts, confinement)) if facts == shared.facts && confinement == shared.confinement => {
                     process = next;
                     orders = shared.open_line();
+                    shared.hand_keys();
                     if shared.wanted.load(Ordering::Relaxed) {
                         shared.order(ToNet::Bootstrap);
                     }
@@ -406,8 +426,15 @@ async fn converse(shared: &Shared, process: Process, mut orders: mpsc::Unbounded
                     ToNet::Ping(number)
                 }
             };
-            let Ok(bytes) = encode(&order, limits::TO_NET_BYTES) else { return "an order is too long".into() };
-            if to.write_all(&bytes).await.is_err() {
+            let secret = matches!(order, ToNet::ClientKeys(_));
+            let room = if secret { limits::CLIENT_KEYS_BYTES } else { 0 };
+            let encoded = encode_within(&order, limits::TO_NET_BYTES, room);
+            let Ok(mut bytes) = encoded else { return "an order is too long".into() };
+            let written = to.write_all(&bytes).await;
+            if secret {
+                bytes.zeroize();
+            }
+            if written.is_err() {
                 // The reader hears why.
                 std::future::pending::<()>().await;
             }

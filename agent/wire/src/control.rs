@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::limits;
 use crate::net::{Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, NetworkFacts, Request};
@@ -76,11 +77,30 @@ pub struct Start {
     pub may_lack: Vec<Protection>,
 }
 
+/// What opens the descriptor of a service that shows itself to some clients only (rend-spec-v3, *restricted
+/// discovery*). Overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+pub struct ClientKey {
+    /// Canonical lower-case onion name of the service.
+    pub onion: String,
+    /// X25519 secret.
+    pub secret: [u8; 32],
+}
+
+impl std::fmt::Debug for ClientKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientKey(…)")
+    }
+}
+
 /// Orders to *net*.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum ToNet {
     /// The first message, once.
     Start(Box<Start>),
+    /// Keys of the session's profile, at most [`limits::CLIENT_KEYS`]; before `Bootstrap`, at most once: a
+    /// process serves one session.
+    ClientKeys(Vec<ClientKey>),
     /// Bring Tor up.
     Bootstrap,
     /// Perform an exchange; its events carry the number.

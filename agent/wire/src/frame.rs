@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroize;
 
 /// Why a message was not made or not understood. After this nothing further on the same socket
 /// can be trusted.
@@ -24,7 +25,15 @@ const PREFIX: usize = 4;
 
 /// A message as it goes over the socket.
 pub fn encode<T: Serialize>(message: &T, limit: usize) -> Result<Vec<u8>, FrameError> {
-    let mut bytes = postcard::to_extend(message, vec![0; PREFIX]).map_err(|_| FrameError::Malformed)?;
+    encode_within(message, limit, 0)
+}
+
+/// As [`encode`], in one piece of memory as long as the message has at most `capacity` bytes: whoever wipes
+/// what comes out has wiped it all.
+pub fn encode_within<T: Serialize>(message: &T, limit: usize, capacity: usize) -> Result<Vec<u8>, FrameError> {
+    let mut bytes = Vec::with_capacity(PREFIX + capacity);
+    bytes.resize(PREFIX, 0);
+    let mut bytes = postcard::to_extend(message, bytes).map_err(|_| FrameError::Malformed)?;
     let length = bytes.len() - PREFIX;
     match u32::try_from(length) {
         Ok(prefix) if length <= limit => bytes[..PREFIX].copy_from_slice(&prefix.to_le_bytes()),
@@ -38,12 +47,19 @@ pub struct Inbox {
     bytes: Vec<u8>,
     taken: usize,
     limit: usize,
+    wipes: bool,
 }
 
 impl Inbox {
     /// An empty one that takes messages of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), taken: 0, limit }
+        Self { bytes: Vec::new(), taken: 0, limit, wipes: false }
+    }
+
+    /// As [`Self::new`]; what was taken is overwritten. For conversations in which secrets cross.
+    pub fn wiping(limit: usize) -> Self {
+        // Room for the largest secret, so that it is not left behind where the memory grew from.
+        Self { bytes: Vec::with_capacity(crate::limits::CLIENT_KEYS_BYTES), taken: 0, limit, wipes: true }
     }
 
     /// Takes bytes as they came.
@@ -68,7 +84,11 @@ impl Inbox {
         if !surplus.is_empty() {
             return Err(FrameError::Malformed);
         }
-        self.taken += PREFIX + length;
+        let end = self.taken + PREFIX + length;
+        if self.wipes {
+            self.bytes[self.taken..end].zeroize();
+        }
+        self.taken = end;
         Ok(Some(message))
     }
 
@@ -93,6 +113,18 @@ mod tests {
         assert_eq!(inbox.take::<String>(), Ok(None));
         assert!(inbox.bytes.capacity() < 100);
         assert_eq!(encode(&"1234567890", 10), Err(FrameError::TooLong(10)));
+    }
+
+    #[test]
+    fn what_was_taken_is_overwritten_where_secrets_cross() {
+        for (mut inbox, wiped) in [(Inbox::wiping(100), true), (Inbox::new(100), false)] {
+            inbox.push(&encode(&"canary", 100).unwrap());
+            assert_eq!(inbox.take::<String>(), Ok(Some("canary".to_owned())));
+            assert_eq!(inbox.bytes.iter().all(|byte| *byte == 0), wiped);
+        }
+        let bytes = encode_within(&"canary", 100, 100).unwrap();
+        assert_eq!(bytes.capacity(), 104);
+        assert_eq!(bytes, encode(&"canary", 100).unwrap());
     }
 
     #[test]

@@ -22,6 +22,10 @@ pub const CONSENSUS_BYTES: usize = 16 * 1024 * 1024;
 pub const AUTHORITIES: usize = 64;
 /// Largest descriptor of an onion service, in bytes (the public network's directories take 50,000).
 pub const DESCRIPTOR_BYTES: usize = 256 * 1024;
+/// Most client keys of restricted services in one session.
+pub const CLIENT_KEYS: usize = 256;
+/// Largest message with client keys, in bytes: of each an onion name, a secret and two lengths.
+pub const CLIENT_KEYS_BYTES: usize = CLIENT_KEYS * (62 + 32 + 8) + 16;
 /// Events of one exchange that may be under way before *record* has taken them.
 pub const EVENTS: usize = 16;
 /// Largest head of a request or response, in bytes.

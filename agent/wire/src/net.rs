@@ -320,6 +320,28 @@ pub enum FailureKind {
     Cancelled,
 }
 
+/// What keeps Tor from coming up, as far as *net* can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blocked {
+    /// This machine's clock differs from that of the relays, by so many seconds (positive: it is ahead), as
+    /// the median of so many relays has it.
+    Clock {
+        /// Seconds.
+        off_s: i64,
+        /// Relays.
+        relays: u8,
+    },
+    /// No relay and no bridge that was tried could be connected to.
+    NoGuard {
+        /// Bridges are configured: they are what was tried.
+        bridges: bool,
+    },
+    /// Connections are made, and what answers is no relay: something between alters or filters them.
+    Filtered,
+    /// Relays answer, and the directory that they give is of no use.
+    Directory,
+}
+
 /// How far Tor has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
@@ -329,6 +351,8 @@ pub struct Bootstrap {
     pub ready: bool,
     /// In Arti's words: what it is doing, or what blocks it.
     pub summary: String,
+    /// What keeps it from going on.
+    pub blocked: Option<Blocked>,
 }
 
 /// Facts of the Tor network that a session records, so that the public network and a test network
@@ -350,6 +374,8 @@ pub struct NetworkFacts {
     pub tls_extra_roots: u16,
     /// `full`, `lite` or `disabled`.
     pub vanguards: String,
+    /// This build does the work that a service may ask for (hspow-spec).
+    pub proof_of_work: bool,
 }
 
 /// The signed directory of the Tor network as Tor used it when a session opened: a lower bound of
@@ -404,4 +430,7 @@ pub struct Descriptor {
     pub fetched: i64,
     /// From when the consensus holds that names that directory and period, in seconds since 1970.
     pub consensus_valid_after: i64,
+    /// The effort that the service suggests to its clients (hspow-spec): 0 when it asks for none; `None` when
+    /// the inside of the descriptor is hidden from us.
+    pub suggested_effort: Option<u32>,
 }

@@ -50,7 +50,7 @@ impl World {
         eprintln!("bench: starting a private Tor network and a site with {pages} pages");
         let site = Site::start(pages)?;
         let service = HiddenService { name: "bulk".into(), virtual_port: 80, local_port: site.port };
-        let options = Options { services: vec![service], client_socks: true, dns: false };
+        let options = Options { services: vec![service], client_socks: true, dns: false, ..Options::default() };
         let net = TorNet::start_unless(&dir.join("net"), options, &stop::asked)?;
         let onion = net.onion("bulk");
         let now = Timestamp::now();

@@ -61,7 +61,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .zip(&arguments.services)
         .map(|(n, &(virtual_port, local_port))| HiddenService { name: format!("hs{n}"), virtual_port, local_port })
         .collect();
-    let options = Options { services, client_socks: arguments.socks, dns: !arguments.no_dns };
+    let options = Options { services, client_socks: arguments.socks, dns: !arguments.no_dns, ..Options::default() };
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // Before the network, so that Ctrl-C while it starts ends it in order as well.

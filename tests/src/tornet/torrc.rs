@@ -157,7 +157,14 @@ impl Shared {
     }
 
     /// The process that hosts the onion services.
-    pub(super) fn services(&self, name: &str, dir: &Path, control_port: u16, services: &[HiddenService]) -> String {
+    pub(super) fn services(
+        &self,
+        name: &str,
+        dir: &Path,
+        control_port: u16,
+        services: &[HiddenService],
+        lines: &[(String, String)],
+    ) -> String {
         let mut text = format!(
             "{}SocksPort 0\n\
              ControlPort 127.0.0.1:{control_port}\n\
@@ -173,6 +180,9 @@ impl Shared {
                 service.virtual_port,
                 service.local_port
             );
+            for (_, line) in lines.iter().filter(|(name, _)| *name == service.name) {
+                let _ = writeln!(text, "{line}");
+            }
         }
         text
     }

@@ -148,7 +148,7 @@ fn two_exits(world: &World) -> CaseResult {
 
 /// A network with two exits, one of which leads every host to servers of its own.
 fn hostile_exit(world: &World) -> CaseResult {
-    let options = Options { services: Vec::new(), client_socks: false, dns: true };
+    let options = Options { services: Vec::new(), client_socks: false, dns: true, ..Options::default() };
     let net = TorNet::start_with_hostile_exit(&world.dir("hostile-exit-net")?, options, ELSEWHERE)?;
     let sites = &world.sites;
     // It alters one site, passes another on as it is, and stands in for two more with its own certificate.

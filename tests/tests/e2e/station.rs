@@ -87,7 +87,11 @@ impl Station {
 
     /// `vigie ARGS`, in the desk's directory.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = std::env::current_exe().expect("this binary has a path");
+        self.command_as(&std::env::current_exe().expect("this binary has a path"), args)
+    }
+
+    /// The same by another name of the program.
+    pub fn command_as(&self, program: &Path, args: &[&str]) -> Command {
         Command::new(program)
             .env(AS_VIGIE, "1")
             .env("CREDENTIALS_DIRECTORY", self.desk.path("credentials"))

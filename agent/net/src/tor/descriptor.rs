@@ -50,8 +50,12 @@ impl Tor {
         for relay in &directories {
             match ask(&pool, &netdir, relay, blinded, &subcredential).await {
                 Ok(document) => {
+                    let text = std::str::from_utf8(&document).unwrap_or_default();
+                    let suggested_effort =
+                        super::work::suggested_effort(text, blinded.as_ref(), subcredential.as_ref());
                     return Ok(Descriptor {
                         document,
+                        suggested_effort,
                         period_number: period.interval_num(),
                         period_minutes: period.length().as_minutes(),
                         period_offset_s: period.epoch_offset_in_sec(),
