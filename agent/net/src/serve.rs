@@ -48,7 +48,7 @@ pub fn serve() -> io::Result<()> {
         let net = match Net::start(config) {
             Ok(net) => net,
             Err(error) => {
-                let input = matches!(error, NetError::Config(_) | NetError::TrustAnchor(_));
+                let input = matches!(error, NetError::Config(_) | NetError::Bridge { .. } | NetError::TrustAnchor(_));
                 let line = format!("starting Tor: {error}");
                 return say(&mut socket, &FromNet::NotStarted(NotStarted { input, line }));
             }
