@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 use tor_linkspec::HasAddrs;
 
+use super::bridges::{self, Bridge};
 use super::{completed, read};
 use crate::{NetConfig, NetError};
 
@@ -28,36 +29,19 @@ pub struct Reach {
 /// # Errors
 /// A configuration that is none, and a file of guards that cannot be read.
 pub fn reach(config: &NetConfig) -> Result<Reach, NetError> {
-    let bridges = bridges(&config.tor);
+    let named = bridges::bridges(&config.tor)?;
+    let used = bridges::enabled(&config.tor, &named);
+    let address = |bridge: &Bridge| bridge.line.split_whitespace().find_map(|word| word.parse().ok());
+    let mut bridges: Vec<SocketAddr> = named.iter().filter(|_| used).filter_map(address).collect();
+    sort(&mut bridges);
     // Transports are started by others, and a bridge without one would be an error.
     let mut table = config.tor.clone();
-    if !bridges.is_empty() {
-        table.remove("bridges");
-    }
+    table.remove("bridges");
     let arti = read(&completed(&NetConfig { tor: table, ..config.clone() })?)?;
     let directory = arti.dir_mgr_config().map_err(|e| NetError::Config(e.to_string()))?;
     let mut fallbacks: Vec<SocketAddr> = directory.fallbacks().iter().flat_map(HasAddrs::addrs).collect();
     sort(&mut fallbacks);
     Ok(Reach { bridges, guards: guards(config)?, fallbacks })
-}
-
-/// The first address of each bridge line (Arti takes one text of lines, or a list); none when they are
-/// switched off.
-fn bridges(tor: &toml::Table) -> Vec<SocketAddr> {
-    let Some(table) = tor.get("bridges").and_then(toml::Value::as_table) else { return Vec::new() };
-    if table.get("enabled").and_then(toml::Value::as_bool) == Some(false) {
-        return Vec::new();
-    }
-    let lines: Vec<&str> = match table.get("bridges") {
-        Some(toml::Value::String(text)) => text.lines().collect(),
-        Some(toml::Value::Array(list)) => list.iter().filter_map(toml::Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let address = |line: &&str| line.split_whitespace().find_map(|word| word.parse().ok());
-    let mut found: Vec<SocketAddr> =
-        lines.iter().filter(|line| !line.trim_start().starts_with('#')).filter_map(address).collect();
-    sort(&mut found);
-    found
 }
 
 /// As Arti keeps them: sets of guards by name, of which those of bridges are in the configuration.
@@ -130,10 +114,12 @@ mod tests {
         let text = r#"{"default":{"guards":[{"orports":["192.0.2.2:443","[2001:db8::1]:9001"],"id":{}}],"confirmed":[]},
             "restricted":{"guards":[{"orports":["192.0.2.2:443"]}]}, "bridges":{"guards":[{"orports":["192.0.2.9:1"]}]}}"#;
         std::fs::write(&file, text).unwrap();
-        let lines = "[bridges]\nbridges = '''\n# one\nobfs4 192.0.2.7:80 0123 cert=x\nBridge 192.0.2.6:443 0123\n'''\n";
+        let lines = "[bridges]\nbridges = '''\n# one\nobfs4 192.0.2.7:80 0123456789ABCDEF0123456789ABCDEF01234567 cert=x\nBridge 192.0.2.6:443 0123456789ABCDEF0123456789ABCDEF01234567\n'''\n";
         let found = reach(&config(lines, folder.path())).unwrap();
         assert_eq!(found.bridges, ["192.0.2.6:443".parse().unwrap(), "192.0.2.7:80".parse().unwrap()]);
         assert_eq!(found.guards, ["192.0.2.2:443".parse().unwrap(), "[2001:db8::1]:9001".parse().unwrap()]);
+        let wrong = "[bridges]\nbridges = '192.0.2.6 0123'\n";
+        assert!(reach(&config(wrong, folder.path())).is_err());
         let off = format!("{lines}enabled = false\n");
         assert!(reach(&config(&off, folder.path())).unwrap().bridges.is_empty());
         std::fs::write(&file, "[]").unwrap();
