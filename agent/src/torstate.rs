@@ -104,7 +104,11 @@ pub fn look(store: &Path, workstation: &Workstation, now: Timestamp, reveal: boo
         consensus: consensus(&folder.join("cache/dir_blobs"), now),
         bridges_used: survey.bridges_used,
         bridges: survey.bridges.into_iter().map(shown).collect(),
-        transports: survey.transports,
+        transports: survey
+            .transports
+            .into_iter()
+            .chain(workstation.transports.iter().flat_map(|transport| transport.protocols.clone()))
+            .collect(),
         memory_bytes: survey.memory_bytes,
         cache_bytes: bytes(&folder.join("cache")),
         proof_of_work: survey.proof_of_work,

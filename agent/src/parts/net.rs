@@ -1,36 +1,31 @@
 //! *record*'s side of *net*: one process, started again when it ends, with exchanges and questions that
 //! survive it as failures with a name.
 
+mod start;
+mod supervise;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use vigie_wire::control::{Answer, ClientKey, Confinement, FromNet, Part, Probe, Probed, Question, Start, ToNet};
-use vigie_wire::frame::{Inbox, encode, encode_within};
+use vigie_wire::control::{Answer, ClientKey, Confinement, FromNet, Probe, Probed, Question, Start, ToNet};
+use vigie_wire::frame::Inbox;
 use vigie_wire::limits;
 use vigie_wire::net::{
     Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, FailureKind, NetworkFacts, Request,
 };
 
-use zeroize::Zeroize;
-
+use self::start::launch;
+use self::supervise::supervise;
 use super::Launcher;
-use crate::error::{Failing, Problem};
+use crate::error::Problem;
 use crate::monitor::Monitor;
 use crate::session::held;
 
-/// How long a process may take to start, without a network.
-const START: Duration = Duration::from_secs(60);
-/// Waits before it is started again: the first, and the longest.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
-/// A process that lived so long was sound: the next wait is the first one again.
-const SOUND: Duration = Duration::from_secs(120);
 /// How long an orderly end may take.
 const END: Duration = Duration::from_secs(10);
 /// Beyond the limits of an exchange, how long *net* may keep silent about it.
@@ -352,203 +347,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-}
-
-/// Keeps a process running until the end is wanted.
-async fn supervise(shared: Arc<Shared>, first: Process, mut orders: mpsc::UnboundedReceiver<ToNet>) {
-    let mut process = first;
-    let mut wait = AGAIN.0;
-    loop {
-        let began = Instant::now();
-        let number = process.number;
-        let why = converse(&shared, process, orders).await;
-        let launcher = Arc::clone(&shared.launcher);
-        // One that hung up may keep what Arti remembers first, its guards above all.
-        let hung_up = why.is_empty();
-        let end = move || if hung_up { launcher.let_end(number) } else { launcher.end(number) };
-        let how = tokio::task::spawn_blocking(end).await.unwrap_or_default();
-        let why = if why.is_empty() { how } else { format!("{why}; {how}") };
-        if began.elapsed() > SOUND {
-            wait = AGAIN.0;
-        }
-        loop {
-            shared.state.send_modify(|state| {
-                state.up = None;
-                if let Some(told) = &mut state.told {
-                    told.ready = false;
-                    told.summary = format!("the network process is started again: {why}");
-                }
-            });
-            shared.close_line(&why);
-            if shared.ending.load(Ordering::Relaxed) {
-                shared.ended.send_replace(true);
-                return;
-            }
-            shared.monitor.line(&format!("the network process is started again: {why}"));
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(AGAIN.1);
-            match launch(&shared.launcher, &shared.start).await {
-                Ok((next, facts, confinement)) if facts == shared.facts && confinement == shared.confinement => {
-                    process = next;
-                    orders = shared.open_line();
-                    shared.hand_keys();
-                    if shared.wanted.load(Ordering::Relaxed) {
-                        shared.order(ToNet::Bootstrap);
-                    }
-                    break;
-                }
-                Ok((next, ..)) => {
-                    shared.launcher.end(next.number);
-                    shared.monitor.line("the network process came back on another network: it was ended");
-                }
-                Err(problem) => shared.monitor.line(&problem.line),
-            }
-        }
-    }
-}
-
-/// Carries orders and answers; ends with the process, or with a reason to end it.
-async fn converse(shared: &Shared, process: Process, mut orders: mpsc::UnboundedReceiver<ToNet>) -> String {
-    let Process { mut from, mut to, mut inbox, .. } = process;
-    let silence = shared.silence;
-    let write = async move {
-        let mut ping = tokio::time::interval(silence / 3);
-        let mut number = 0;
-        loop {
-            let order = tokio::select! {
-                order = orders.recv() => match order {
-                    Some(order) => order,
-                    None => return String::new(),
-                },
-                _ = ping.tick() => {
-                    number += 1;
-                    ToNet::Ping(number)
-                }
-            };
-            let secret = matches!(order, ToNet::ClientKeys(_));
-            let room = if secret { limits::CLIENT_KEYS_BYTES } else { 0 };
-            let encoded = encode_within(&order, limits::TO_NET_BYTES, room);
-            let Ok(mut bytes) = encoded else { return "an order is too long".into() };
-            let written = to.write_all(&bytes).await;
-            if secret {
-                bytes.zeroize();
-            }
-            if written.is_err() {
-                // The reader hears why.
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    let read = async {
-        let mut buffer = vec![0; READ];
-        loop {
-            loop {
-                match inbox.take::<FromNet>() {
-                    Ok(Some(message)) => {
-                        if let Err(why) = shared.take(message) {
-                            return format!("it broke the rules of the conversation: {why}");
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(error) => return format!("it broke the rules of the conversation: {error}"),
-                }
-            }
-            match tokio::time::timeout(silence, from.read(&mut buffer)).await {
-                Ok(Ok(0) | Err(_)) => return String::new(),
-                Ok(Ok(count)) => inbox.push(&buffer[..count]),
-                Err(_) => return format!("it said nothing for {} s", silence.as_secs()),
-            }
-        }
-    };
-    tokio::select! {
-        why = read => why,
-        why = write => why,
-        why = transports(&shared.launcher, silence / 3) => why,
-    }
-}
-
-/// Ends when a pluggable transport has ended: another one takes its place at another address, which only
-/// a new network process learns.
-async fn transports(launcher: &Arc<Launcher>, every: Duration) -> String {
-    if launcher.transports == 0 {
-        std::future::pending::<()>().await;
-    }
-    loop {
-        tokio::time::sleep(every).await;
-        for place in 0..launcher.transports {
-            let by = Arc::clone(launcher);
-            match tokio::task::spawn_blocking(move || by.transport(place)).await {
-                Ok(Ok((_, false))) => {}
-                Ok(Ok((_, true))) => return "a pluggable transport ended and was started again".into(),
-                Ok(Err(problem)) => return problem.line,
-                Err(error) => return error.to_string(),
-            }
-        }
-    }
-}
-
-/// Starts a process and hears what it says first.
-async fn launch(launcher: &Arc<Launcher>, start: &Start) -> Result<(Process, NetworkFacts, Confinement), Problem> {
-    let trying = "starting the network process";
-    let (by, own) = (Arc::clone(launcher), start.clone());
-    let start = &tokio::task::spawn_blocking(move || with_transports(&by, own)).await.failing(trying)??;
-    let by = Arc::clone(launcher);
-    let (number, socket) = tokio::task::spawn_blocking(move || by.launch(Part::Net)).await.failing(trying)??;
-    socket.set_nonblocking(true).failing(trying)?;
-    let (from, to) = UnixStream::from_std(socket).failing(trying)?.into_split();
-    let mut process = Process { number, from, to, inbox: Inbox::new(limits::FROM_NET_BYTES) };
-    let heard = tokio::time::timeout(START, hear(&mut process, start)).await;
-    let (problem, told) = match heard {
-        Ok(Ok(FromNet::Started { facts, confinement })) => return Ok((process, facts, confinement)),
-        Ok(Ok(FromNet::NotStarted(fault))) if fault.input => (Problem::input(fault.line), true),
-        Ok(Ok(FromNet::NotStarted(fault))) => (Problem::other(fault.line), true),
-        Ok(Ok(_)) => (Problem::other(format!("{trying}: it began with something else")), false),
-        Ok(Err(problem)) => (problem, false),
-        Err(_) => (Problem::other(format!("{trying}: nothing within {} s", START.as_secs())), false),
-    };
-    let by = Arc::clone(launcher);
-    let how = tokio::task::spawn_blocking(move || by.end(number)).await.unwrap_or_default();
-    Err(if told { problem } else { Problem { line: format!("{}; {how}", problem.line), ..problem } })
-}
-
-/// Starts what pluggable transports do not run, and tells Arti where they are.
-fn with_transports(launcher: &Launcher, mut start: Start) -> Result<Start, Problem> {
-    if launcher.transports == 0 {
-        return Ok(start);
-    }
-    let trying = "handing [tor] of vigie.toml on";
-    let mut table: toml::Table = start.tor.parse().failing(trying)?;
-    let bridges = table.entry("bridges").or_insert_with(|| toml::Table::new().into());
-    let bridges = bridges.as_table_mut().ok_or_else(|| Problem::input("vigie.toml: [tor] bridges is no table"))?;
-    let list = bridges.entry("transports").or_insert_with(|| toml::Value::Array(Vec::new()));
-    let list = list.as_array_mut().ok_or_else(|| Problem::input("vigie.toml: [tor.bridges] transports is no list"))?;
-    for place in 0..launcher.transports {
-        for (protocol, address) in launcher.transport(place)?.0 {
-            let mut transport = toml::Table::new();
-            transport.insert("protocols".into(), vec![protocol].into());
-            transport.insert("proxy_addr".into(), address.to_string().into());
-            list.push(transport.into());
-        }
-    }
-    start.tor = toml::to_string(&table).failing(trying)?;
-    Ok(start)
-}
-
-async fn hear(process: &mut Process, start: &Start) -> Result<FromNet, Problem> {
-    let trying = "starting the network process";
-    let order = encode(&ToNet::Start(Box::new(start.clone())), limits::TO_NET_BYTES).failing(trying)?;
-    process.to.write_all(&order).await.failing(trying)?;
-    let mut buffer = vec![0; READ];
-    loop {
-        if let Some(message) = process.inbox.take::<FromNet>().failing(trying)? {
-            message.check().failing(trying)?;
-            return Ok(message);
-        }
-        match process.from.read(&mut buffer).await.failing(trying)? {
-            0 => return Err(Problem::other(format!("{trying}: it said nothing"))),
-            count => process.inbox.push(&buffer[..count]),
-        }
     }
 }
 
