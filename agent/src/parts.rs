@@ -24,7 +24,7 @@ use vigie_confine::Role;
 use vigie_wire::control::{Protection, Transport};
 
 pub use launcher::Launcher;
-pub use net::Net;
+pub use net::{Net, name_transports};
 pub use pool::{ParsePool, Unread};
 
 /// The hidden command under which the program is one of its parts.

@@ -2,6 +2,7 @@
 //! nothing is sent, nothing is opened that a run could be writing.
 
 use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use vigie_net::NetConfig;
 
 use crate::error::Problem;
+use crate::parts::name_transports;
 use crate::workstation::Workstation;
 
 /// Largest file of guards that is read, in bytes.
@@ -88,8 +90,13 @@ pub struct BridgeState {
 pub fn look(store: &Path, workstation: &Workstation, now: Timestamp, reveal: bool) -> Result<TorState, Problem> {
     let folder = store.join("tor");
     let absolute = std::path::absolute(&folder).map_err(|e| Problem::input(format!("finding the store: {e}")))?;
+    // Nothing is started, so nobody knows yet where a transport will listen.
+    let somewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let protocols = workstation.transports.iter().flat_map(|transport| transport.protocols.clone());
+    let mut tor = workstation.tor.clone();
+    name_transports(&mut tor, protocols.map(|protocol| (protocol, somewhere)))?;
     let config = NetConfig {
-        tor: workstation.tor.clone(),
+        tor,
         state_dir: absolute.join("state"),
         cache_dir: absolute.join("cache"),
         tls_extra_roots: Vec::new(),
@@ -104,11 +111,7 @@ pub fn look(store: &Path, workstation: &Workstation, now: Timestamp, reveal: boo
         consensus: consensus(&folder.join("cache/dir_blobs"), now),
         bridges_used: survey.bridges_used,
         bridges: survey.bridges.into_iter().map(shown).collect(),
-        transports: survey
-            .transports
-            .into_iter()
-            .chain(workstation.transports.iter().flat_map(|transport| transport.protocols.clone()))
-            .collect(),
+        transports: survey.transports,
         memory_bytes: survey.memory_bytes,
         cache_bytes: bytes(&folder.join("cache")),
         proof_of_work: survey.proof_of_work,

@@ -20,6 +20,7 @@ use vigie_wire::net::{
 };
 
 use self::start::launch;
+pub use self::start::name_transports;
 use self::supervise::supervise;
 use super::Launcher;
 use crate::error::Problem;

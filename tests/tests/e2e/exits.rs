@@ -351,7 +351,7 @@ fn tls_is_listed(world: &World) -> CaseResult {
 fn names(world: &World) -> CaseResult {
     let port = world.sites.market_b.port;
     let target = one("named", "resolved-by-exits.test", "http", port, "/robots.txt");
-    let station = Station::quick(world, "names", &[target])?;
+    let station = Station::quick(world, "exit-names", &[target])?;
     ensure!(world.net.dns_askers("resolved-by-exits.test").is_empty(), "before anybody asked");
     station.run_once().run()?.exits(0)?;
     let askers = world.net.dns_askers("resolved-by-exits.test");

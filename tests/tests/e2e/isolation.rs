@@ -178,7 +178,7 @@ fn guards(world: &World) -> CaseResult {
     );
     let bridge = "obfs4 192.0.2.83:80 4352e58420e68f5e40bade74faddccd9d1349413 cert=abc iat-mode=0";
     station.configure(&format!(
-        "[tor.bridges]\nbridges = [\"{bridge}\"]\n[[tor.bridges.transports]]\nprotocols = [\"obfs4\"]\npath = \"/usr/bin/obfs4proxy\""
+        "[tor.bridges]\nbridges = [\"{bridge}\"]\n[[transports]]\nprotocols = [\"obfs4\"]\nprogram = \"/usr/bin/obfs4proxy\""
     ))?;
     let shown = station.vigie(&["tor", "status"]).run()?.success()?.text();
     ensure!(shown.contains("1, in the place of guards: obfs4") && !shown.contains("192.0.2.83"), "{shown}");

@@ -133,7 +133,7 @@ fn accepted(world: &World) -> CaseResult {
 }
 
 fn passphrases(world: &World) -> CaseResult {
-    let station = station(world, "passphrases")?;
+    let station = station(world, "restored-passphrases")?;
     let file = station.desk.path("credentials/vigie.store");
     let change = |new: &str, more: &[&str]| -> Outcome<Output> {
         std::fs::write(station.desk.path("credentials/vigie.store.new"), new)?;

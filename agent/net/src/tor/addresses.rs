@@ -122,7 +122,7 @@ mod tests {
         assert!(reach(&config(wrong, folder.path())).is_err());
         let off = format!("{lines}enabled = false\n");
         assert!(reach(&config(&off, folder.path())).unwrap().bridges.is_empty());
-        std::fs::write(&file, "[]").unwrap();
+        std::fs::write(&file, "{").unwrap();
         assert!(reach(&config("", folder.path())).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Starting a network process, and the transports that it goes through.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,17 +49,8 @@ fn with_transports(launcher: &Launcher, mut start: Start) -> Result<Start, Probl
     }
     let trying = "handing [tor] of vigie.toml on";
     let mut table: toml::Table = start.tor.parse().failing(trying)?;
-    let bridges = table.entry("bridges").or_insert_with(|| toml::Table::new().into());
-    let bridges = bridges.as_table_mut().ok_or_else(|| Problem::input("vigie.toml: [tor] bridges is no table"))?;
-    let list = bridges.entry("transports").or_insert_with(|| toml::Value::Array(Vec::new()));
-    let list = list.as_array_mut().ok_or_else(|| Problem::input("vigie.toml: [tor.bridges] transports is no list"))?;
     for place in 0..launcher.transports {
-        for (protocol, address) in launcher.transport(place)?.0 {
-            let mut transport = toml::Table::new();
-            transport.insert("protocols".into(), vec![protocol].into());
-            transport.insert("proxy_addr".into(), address.to_string().into());
-            list.push(transport.into());
-        }
+        name_transports(&mut table, launcher.transport(place)?.0)?;
     }
     start.tor = toml::to_string(&table).failing(trying)?;
     Ok(start)
@@ -79,4 +71,22 @@ async fn hear(process: &mut Process, start: &Start) -> Result<FromNet, Problem> 
             count => process.inbox.push(&buffer[..count]),
         }
     }
+}
+
+/// Tells Arti's configuration where protocols of pluggable transports are taken.
+pub fn name_transports(
+    tor: &mut toml::Table,
+    methods: impl IntoIterator<Item = (String, SocketAddr)>,
+) -> Result<(), Problem> {
+    let bridges = tor.entry("bridges").or_insert_with(|| toml::Table::new().into());
+    let bridges = bridges.as_table_mut().ok_or_else(|| Problem::input("vigie.toml: [tor] bridges is no table"))?;
+    let list = bridges.entry("transports").or_insert_with(|| toml::Value::Array(Vec::new()));
+    let list = list.as_array_mut().ok_or_else(|| Problem::input("vigie.toml: [tor.bridges] transports is no list"))?;
+    for (protocol, address) in methods {
+        let mut transport = toml::Table::new();
+        transport.insert("protocols".into(), vec![protocol].into());
+        transport.insert("proxy_addr".into(), address.to_string().into());
+        list.push(transport.into());
+    }
+    Ok(())
 }
