@@ -209,6 +209,20 @@ pub struct AgentArgs {
     config: Option<PathBuf>,
 }
 
+/// Options of every command that acts under a pseudonym.
+#[derive(Args, Clone)]
+pub struct WhoseArgs {
+    /// Mandate (else: the only one).
+    #[arg(long, value_name = "ID")]
+    mandate: Option<String>,
+    /// Pseudonym (else: the case's only one).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Read the profile's passphrase from this file descriptor.
+    #[arg(long, value_name = "N")]
+    profile_passphrase_fd: Option<RawFd>,
+}
+
 /// Options of every command whose act an agent signs.
 #[derive(Args, Clone)]
 pub struct SignArgs {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use vigie_store::{Kind, Reader, WorkstationKey};
 
-use super::{AgentArgs, OpenArgs, agent_key, clock, key, open_with, purpose, reader, show, workstation};
+use super::{OpenArgs, SignArgs, clock, key, open_with, reader, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::mandates;
@@ -49,12 +49,7 @@ pub struct GetArgs {
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     #[command(flatten)]
-    open: OpenArgs,
-    #[command(flatten)]
-    agent: AgentArgs,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    purpose: String,
+    sign: SignArgs,
 }
 
 #[derive(Serialize)]
@@ -163,15 +158,15 @@ fn list(args: ListArgs) -> Result<u8, Problem> {
 }
 
 fn get(args: GetArgs) -> Result<u8, Problem> {
-    purpose(&args.purpose)?;
+    args.sign.check()?;
     if args.to.exists() {
         return Err(Problem::input(format!("{} exists already: name another file", args.to.display())));
     }
-    let key = key(&args.open)?;
-    let workstation = workstation(args.agent.config.as_deref(), &args.open.at.store)?;
-    let agent = agent_key(&args.agent, &workstation)?;
-    let store = open_with(&args.open.at.store, key.clone())?;
-    let reader = Reader::open(&args.open.at.store)?;
+    let key = key(&args.sign.open)?;
+    let agent = args.sign.agent_key()?;
+    let folder = &args.sign.open.at.store;
+    let store = open_with(folder, key.clone())?;
+    let reader = Reader::open(folder)?;
     let none = || Problem::input(format!("entry {} keeps no descriptor: see vigie descriptor list", args.entry));
     let entry = if args.entry < reader.size() { reader.entry(args.entry)? } else { return Err(none()) };
     if entry.kind != Kind::Descriptor || !matches!(row(&reader, &key, args.entry)?, DescriptorRow::Kept { .. }) {
@@ -182,7 +177,7 @@ fn get(args: GetArgs) -> Result<u8, Problem> {
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let label = format!("entry {}", args.entry);
     let own = [("form", DESCRIPTOR.to_owned()), ("label", label.clone())];
-    let act = actor.sign(&store, Kind::Export, now, &args.purpose, &own)?;
+    let act = actor.sign(&store, Kind::Export, now, &args.sign.purpose, &own)?;
     let row = ExportRow { form: DESCRIPTOR.into(), label: label.clone(), act: act.clone() };
     let private = json!({"label": label});
     // Logged before a byte leaves.

@@ -13,7 +13,7 @@ use vigie_store::{Commitment, Draft, Kind, Private};
 
 use super::passphrase::ByArgs;
 use super::profile_key::{self, KeyCommand};
-use super::{OpenArgs, SignArgs, clock, open, show};
+use super::{OpenArgs, SignArgs, WhoseArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem, exit};
 use crate::jar::Jar;
@@ -110,15 +110,8 @@ pub struct ImportArgs {
     file: PathBuf,
     #[command(flatten)]
     sign: SignArgs,
-    /// Mandate (else: the only one).
-    #[arg(long, value_name = "ID")]
-    mandate: Option<String>,
-    /// Pseudonym (else: the case's only one).
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// Read the profile's passphrase from this file descriptor.
-    #[arg(long, value_name = "N")]
-    profile_passphrase_fd: Option<RawFd>,
+    #[command(flatten)]
+    whose: WhoseArgs,
 }
 
 pub fn profile(command: ProfileCommand) -> Result<u8, Problem> {
@@ -250,7 +243,7 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
         .map_err(|e| Problem::input(format!("reading {}: {e}", args.file.display())))?;
     let store = open(&args.sign.open)?;
     let now = clock().stamp().wall;
-    let mandate = mandates::open(&store, args.mandate.as_deref(), now)?;
+    let mandate = mandates::open(&store, args.whose.mandate.as_deref(), now)?;
     if !mandate.actions().contains(&Action::Authenticate) {
         return Err(Problem::refused(format!(
             "the mandate {} does not permit `authenticate`: a session may not be imported under it",
@@ -258,11 +251,11 @@ fn import(args: ImportArgs) -> Result<u8, Problem> {
         )));
     }
     mandates::revocations(&store)?.check(&mandate, now).map_err(|e| Problem::refused(e.to_string()))?;
-    let profile = run::profile(&store, mandate.case(), args.profile.as_deref())?;
+    let profile = run::profile(&store, mandate.case(), args.whose.profile.as_deref())?;
     let agent = args.sign.agent_key()?;
     let hosts: Vec<String> = mandate.targets().iter().map(|target| target.host().reveal().to_owned()).collect();
     let powers = Powers::bind(mandate, &profile, agent.public(), now).map_err(|e| Problem::refused(e.to_string()))?;
-    let passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
+    let passphrase = secrets::passphrase(Secret::Profile, args.whose.profile_passphrase_fd, false)?;
     let key = store.unlock_profile(powers.mandate().case(), profile.name(), &passphrase)?;
     let mut jar = Jar::open(&store.state(&key, "jar"))?;
     let (taken, state) = jar.import(&text, &hosts, now.as_second(), &key)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use vigie_config::authorize::Powers;
 use vigie_store::{Kind, ProfileKey, StateOp, Store};
 
-use super::{OpenArgs, SignArgs, clock, open, show};
+use super::{OpenArgs, SignArgs, WhoseArgs, clock, open, show};
 use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::clientkeys;
@@ -33,20 +33,6 @@ pub enum KeyCommand {
     /// Forget the key for a target.
     #[command(after_help = "Example:\n  vigie profile key remove market-a --store store --purpose 'key was withdrawn'")]
     Remove(RemoveArgs),
-}
-
-/// Whose keys.
-#[derive(Args)]
-pub struct WhoseArgs {
-    /// Mandate (else: the only one).
-    #[arg(long, value_name = "ID")]
-    mandate: Option<String>,
-    /// Pseudonym (else: the case's only one).
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// Read the profile's passphrase from this file descriptor.
-    #[arg(long, value_name = "N")]
-    profile_passphrase_fd: Option<RawFd>,
 }
 
 #[derive(Args)]

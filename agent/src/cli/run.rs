@@ -15,7 +15,9 @@ use vigie_confine::Role;
 use vigie_store::Store;
 use vigie_wire::control::Confinement;
 
-use super::{SandboxArgs, SignArgs, agent_key, clock, head_leaves, key, open_with, outside, show, workstation};
+use super::{
+    SandboxArgs, SignArgs, WhoseArgs, agent_key, clock, head_leaves, key, open_with, outside, show, workstation,
+};
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::parts::{Launcher, ParsePool};
@@ -30,15 +32,8 @@ const LOOK: Duration = Duration::from_millis(500);
 struct Common {
     #[command(flatten)]
     sign: SignArgs,
-    /// Mandate (else: the only one).
-    #[arg(long, value_name = "ID")]
-    mandate: Option<String>,
-    /// Pseudonym (else: the case's only one).
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// Read the profile's passphrase from this file descriptor.
-    #[arg(long, value_name = "N")]
-    profile_passphrase_fd: Option<RawFd>,
+    #[command(flatten)]
+    whose: WhoseArgs,
     #[command(flatten)]
     sandbox: SandboxArgs,
     /// The result as JSON.
@@ -100,7 +95,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
     let workstation = workstation(args.sign.agent.config.as_deref(), folder)?;
     // Everything that may be asked for is asked before the first round, and once.
     let key = key(&args.sign.open)?;
-    let profile_passphrase = secrets::passphrase(Secret::Profile, args.profile_passphrase_fd, false)?;
+    let profile_passphrase = secrets::passphrase(Secret::Profile, args.whose.profile_passphrase_fd, false)?;
     let mut agent = agent_key(&args.sign.agent, &workstation)?;
     let launcher = Arc::new(Launcher::start(
         &args.sandbox.dangerously_without_sandbox,
@@ -123,8 +118,8 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             folder: folder.clone(),
             agent: Arc::clone(&agent),
             workstation: workstation.clone(),
-            mandate: args.mandate.clone(),
-            profile: args.profile.clone(),
+            mandate: args.whose.mandate.clone(),
+            profile: args.whose.profile.clone(),
             profile_passphrase: profile_passphrase.clone(),
             purpose: args.sign.purpose.clone(),
             clock: clock(),
@@ -145,7 +140,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
         }
         let next = clock().stamp().wall + ROUND;
         terminal.line(&format!("the next round begins at {}", next.strftime("%Y-%m-%dT%H:%M:%SZ")));
-        if runtime.block_on(rest(&store, args.mandate.as_deref(), &stop))?.is_break() {
+        if runtime.block_on(rest(&store, args.whose.mandate.as_deref(), &stop))?.is_break() {
             return Ok(exit::STOPPED);
         }
     }
