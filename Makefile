@@ -2,9 +2,10 @@
 # test  every test, on the same kind of network
 # soak  the store's faults and the log's Merkle tree in full numbers, about 20 minutes: a table of what was lost
 # leak  500 runs in a watched network name space, about half an hour: 0 packets that are not Tor's
+# endure two hours over 20 onion services that die, hang, move and return: memory flat, no round missed
 # bench speed and memory, as ratios against peers in the same run
 # setup Debian packages that the above need
-.PHONY: demo test soak leak bench check setup
+.PHONY: demo test soak leak endure bench check setup
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
@@ -22,6 +23,9 @@ test: setup
 
 leak: setup
 	VIGIE_LEAK_RUNS=500 $(CARGO) test --locked --workspace --test e2e -- leak::
+
+endure: setup
+	VIGIE_ENDURE_MINUTES=120 $(CARGO) test --locked --workspace --test e2e -- endure:: --nocapture
 
 # THEMES chooses: make bench THEMES='record verify'
 bench: setup

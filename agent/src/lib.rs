@@ -37,6 +37,7 @@ mod retention;
 mod retry;
 mod rows;
 mod run;
+mod schedule;
 mod secrets;
 mod session;
 mod stop;

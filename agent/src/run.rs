@@ -507,6 +507,3 @@ pub fn check_profile(mandate: &Mandate, profile: &Profile) -> Result<(), Problem
         Err(Problem::refused(format!("the mandate {} does not name this pseudonym", mandate.id())))
     }
 }
-
-/// How often a continuous run begins a new round.
-pub const ROUND: Duration = Duration::from_secs(6 * 3600);

@@ -27,6 +27,8 @@ mod clock;
 mod confined;
 #[path = "e2e/cookies.rs"]
 mod cookies;
+#[path = "e2e/endure.rs"]
+mod endure;
 #[path = "e2e/exits.rs"]
 mod exits;
 #[path = "e2e/faults.rs"]
@@ -123,6 +125,7 @@ fn cases() -> Vec<Case> {
         bridges::cases(),
         firewall::cases(),
         leak::cases(),
+        endure::cases(),
         witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),

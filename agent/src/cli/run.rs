@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use vigie_confine::Role;
@@ -21,7 +22,8 @@ use super::{
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
 use crate::parts::{Launcher, ParsePool};
-use crate::run::{Plan, ROUND, Report, Work, transports};
+use crate::run::{Plan, Report, Work, transports};
+use crate::schedule::{self, Schedule};
 use crate::secrets::{self, Secret};
 use crate::stop::Stop;
 
@@ -46,14 +48,19 @@ struct Common {
 
 /// Work through a mandate's targets.
 #[derive(Args)]
-#[command(after_help = "Example:\n  vigie run --once --store store --purpose 'offers of ivory'")]
+#[command(
+    after_help = "Examples:\n  vigie run --once --store store --purpose 'offers of ivory'\n  vigie run --every 2h --store store --purpose 'offers of ivory'"
+)]
 pub struct RunArgs {
     #[command(flatten)]
     common: Common,
-    /// One round: end when nothing is left within the mandate. Without it, a new round begins
-    /// every six hours until Ctrl-C or the end of the mandate.
+    /// One round: end when nothing is left within the mandate. Without it, round follows round until
+    /// Ctrl-C or the end of the mandate.
     #[arg(long)]
     once: bool,
+    /// From the begin of a round to the begin of the next: 1m to 7d.
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = schedule::distance, conflicts_with = "once")]
+    every: SignedDuration,
 }
 
 /// Capture one address.
@@ -82,14 +89,15 @@ pub fn capture(args: CaptureArgs) -> Result<u8, Problem> {
     if url.is_empty() {
         return Err(Problem::input("no address was given: give one, on its own line"));
     }
-    work(args.common, true, move || Work::Address(url.clone()))
+    work(args.common, None, move || Work::Address(url.clone()))
 }
 
 pub fn run(args: RunArgs) -> Result<u8, Problem> {
-    work(args.common, args.once, || Work::Targets)
+    work(args.common, (!args.once).then_some(args.every), || Work::Targets)
 }
 
-fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem> {
+/// One round, or one after the other at a distance.
+fn work(args: Common, every: Option<SignedDuration>, what: impl Fn() -> Work) -> Result<u8, Problem> {
     args.sign.check()?;
     let folder = &args.sign.open.at.store;
     let workstation = workstation(args.sign.agent.config.as_deref(), folder)?;
@@ -112,6 +120,8 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
     runtime.block_on(async { signals(stop.clone()) }).failing("preparing for signals")?;
     let store = open_with(folder, key)?;
     let terminal: Arc<dyn Monitor> = Arc::new(Terminal::new(args.quiet));
+    let mut schedule = every.map(|every| Schedule::new(every, clock().stamp().wall));
+    let (mut number, mut missed) = (1, 0);
     loop {
         let plan = Plan {
             store: Arc::clone(&store),
@@ -128,19 +138,34 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             pages: Arc::clone(&pages),
             confinement: confinement.clone(),
         };
-        let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
+        let round = runtime.block_on(crate::run::run(plan, what(), stop.clone()));
         // The store stays open for the next round; what this session wrote is met again from now on.
         head_leaves(folder)?;
-        tell(&report, args.json)?;
-        if let Some(reason) = &report.stopped {
-            show::error(&Problem::new(report.code(), format!("the run ended early: {reason}")));
+        let code = match round {
+            Ok(report) => {
+                tell(&report, number, missed, args.json)?;
+                if let Some(reason) = &report.stopped {
+                    show::error(&Problem::new(report.code(), format!("the run ended early: {reason}")));
+                    return Ok(report.code());
+                }
+                report.code()
+            }
+            // A network that is away for a round may be back for the next; a refusal stays one.
+            Err(problem) if problem.code == exit::FAILED && schedule.is_some() => {
+                show::error(&problem);
+                problem.code
+            }
+            Err(problem) => return Err(problem),
+        };
+        let Some(schedule) = &mut schedule else { return Ok(code) };
+        let next = schedule.next(clock().stamp().wall);
+        if next.missed > 0 {
+            let missed = next.missed;
+            terminal.line(&format!("{missed} rounds left out: the last one, or a suspended machine, took their time"));
         }
-        if once || report.stopped.is_some() {
-            return Ok(report.code());
-        }
-        let next = clock().stamp().wall + ROUND;
-        terminal.line(&format!("the next round begins at {}", next.strftime("%Y-%m-%dT%H:%M:%SZ")));
-        if runtime.block_on(rest(&store, args.whose.mandate.as_deref(), &stop))?.is_break() {
+        (number, missed) = (number + 1, next.missed);
+        terminal.line(&format!("the next round begins at {}", next.at.strftime("%Y-%m-%dT%H:%M:%SZ")));
+        if runtime.block_on(rest(&store, args.whose.mandate.as_deref(), &stop, schedule, next.at))?.is_break() {
             return Ok(exit::STOPPED);
         }
     }
@@ -189,10 +214,16 @@ fn signals(stop: Stop) -> std::io::Result<()> {
 
 /// Waits for the next round. A list of revocations that comes meanwhile is taken in within a
 /// second, and ends the run when its mandate is meant.
-async fn rest(store: &Store, mandate: Option<&str>, stop: &Stop) -> Result<ControlFlow<()>, Problem> {
-    let until = Instant::now() + ROUND;
+async fn rest(
+    store: &Store,
+    mandate: Option<&str>,
+    stop: &Stop,
+    schedule: &Schedule,
+    next: Timestamp,
+) -> Result<ControlFlow<()>, Problem> {
+    let begun = Instant::now();
     let mut signal = stop.signal();
-    while Instant::now() < until {
+    while !schedule.due(next, clock().stamp().wall, begun.elapsed()) {
         tokio::select! {
             biased;
             () = signal.raised() => return Ok(ControlFlow::Break(())),
@@ -211,6 +242,10 @@ async fn rest(store: &Store, mandate: Option<&str>, stop: &Stop) -> Result<Contr
 #[derive(Serialize)]
 struct Told<'a> {
     session: &'a str,
+    /// From 1.
+    round: u64,
+    /// Planned rounds left out before this one.
+    missed: u64,
     exhibits: u64,
     incomplete: u64,
     refusals: u64,
@@ -221,10 +256,12 @@ struct Told<'a> {
     exit_code: u8,
 }
 
-fn tell(report: &Report, json: bool) -> Result<(), Problem> {
+fn tell(report: &Report, round: u64, missed: u64, json: bool) -> Result<(), Problem> {
     if json {
         return show::json(&Told {
             session: &report.session,
+            round,
+            missed,
             exhibits: report.exhibits,
             incomplete: report.incomplete,
             refusals: report.refusals,

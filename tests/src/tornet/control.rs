@@ -27,10 +27,17 @@ impl Control {
     }
 
     fn send(&mut self, command: &str) -> std::io::Result<()> {
+        self.ask(command).map(drop)
+    }
+
+    /// Sends a command; gives the lines of its answer before the last, without their code.
+    pub(super) fn ask(&mut self, command: &str) -> std::io::Result<Vec<String>> {
+        let mut answer = Vec::new();
         self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
         for _ in 0..50 {
             match self.read_line()? {
-                Some(line) if line.starts_with("250 ") => return Ok(()),
+                Some(line) if line.starts_with("250 ") => return Ok(answer),
+                Some(line) if line.starts_with("250-") => answer.push(line[4..].to_owned()),
                 Some(line) if line.starts_with("650") => self.note(&line),
                 Some(line) => return Err(std::io::Error::other(format!("control port: {line}"))),
                 None => {}
