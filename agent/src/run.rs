@@ -384,7 +384,7 @@ pub fn start(store: &Path, workstation: &Workstation, launcher: &Launcher) -> Re
 /// What each process put on, for the record; said loudly when something is missing.
 async fn confinement(plan: &Plan, net: &Net) -> Result<serde_json::Value, Problem> {
     let pages = Arc::clone(&plan.pages);
-    let parse = tokio::task::spawn_blocking(move || pages.confinement()).await.failing("starting to read pages")?;
+    let parse = tokio::task::spawn_blocking(move || pages.begin()).await.failing("starting to read pages")?;
     let parse =
         parse.map_err(|unread| Problem::other(format!("starting the process that reads pages: {}", unread.0)))?;
     let own = plan.confinement.clone();

@@ -52,8 +52,12 @@ impl ParsePool {
         Self { launcher, idle: Mutex::default(), room: Mutex::new(room), freed: Condvar::new() }
     }
 
-    /// Starts a process and gives what it put on.
-    pub fn confinement(&self) -> Result<Confinement, Unread> {
+    /// Begins a session: processes of an earlier one end, so that nothing which a document left in them
+    /// meets another's; starts one and gives what it put on.
+    pub fn begin(&self) -> Result<Confinement, Unread> {
+        for worker in std::mem::take(&mut *held(&self.idle)) {
+            self.launcher.end(worker.number);
+        }
         let worker = self.fresh().map_err(Unread)?;
         let confinement = worker.confinement.clone();
         held(&self.idle).push(worker);
