@@ -7,6 +7,7 @@ mod custody;
 mod descriptor;
 mod doctor;
 mod exhibit;
+mod export;
 mod file;
 mod firewall;
 mod handover;
@@ -125,6 +126,10 @@ enum Command {
     /// Signed descriptors of onion services: what their key holders published.
     #[command(subcommand, after_help = "Example:\n  vigie descriptor list --store store")]
     Descriptor(descriptor::DescriptorCommand),
+    /// Make a folder for a court: open and sealed layer, proofs, and how to check them.
+    Export(Box<export::ExportArgs>),
+    /// Take in the signature of a second person, without which an export may not leave.
+    Release(Box<export::ReleaseArgs>),
     /// Compare two captures of the same target that were made apart.
     Corroborate(Box<corroborate::CorroborateArgs>),
     /// How long evidence is kept, and its end.
@@ -274,6 +279,8 @@ pub fn main() -> ExitCode {
         Command::Exhibit(command) => exhibit::exhibit(command),
         Command::Custody(args) => custody::custody(args),
         Command::Descriptor(command) => descriptor::descriptor(command),
+        Command::Export(args) => export::run(*args),
+        Command::Release(args) => export::release(*args),
         Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),

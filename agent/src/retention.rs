@@ -14,7 +14,7 @@ use crate::act::{ActEntry, Actor};
 use crate::agentkey::AgentKey;
 use crate::error::Problem;
 use crate::mandates;
-use crate::rows::{BACKUP, ErasureRow, ExhibitRow, ExportRow, PaperRow, ReadRow};
+use crate::rows::{BACKUP, BUNDLE, ErasureRow, ExhibitRow, ExportRow, PaperRow, ReadRow};
 
 /// Form of an entry that makes holes; the store knows it too.
 const ERASED: &str = "erased";
@@ -102,6 +102,13 @@ pub fn cases(store: &Store) -> Result<BTreeMap<String, Case>, Problem> {
         mandates::rows::<ExportRow>(store, Kind::Export)?.into_iter().filter(|(_, row)| row.form == BACKUP)
     {
         for case in cases.values_mut() {
+            case.outstanding.insert(Thing::Copy(entry));
+        }
+    }
+    for (entry, row) in
+        mandates::rows::<ExportRow>(store, Kind::Export)?.into_iter().filter(|(_, row)| row.form == BUNDLE)
+    {
+        if let Some(case) = cases.get_mut(&row.case) {
             case.outstanding.insert(Thing::Copy(entry));
         }
     }

@@ -372,16 +372,26 @@ pub const OPENED_MEMORY: &str = "opened in memory";
 
 /// Form of an export: a copy of the whole store.
 pub const BACKUP: &str = "backup";
+/// Form of an export for a court.
+pub const BUNDLE: &str = "bundle";
+/// Form of a second signature that lets one leave.
+pub const RELEASE: &str = "release";
 /// Form of an export: the sealed part of an entry that keeps a descriptor.
 pub const DESCRIPTOR: &str = "descriptor";
 
 /// `export`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportRow {
-    /// `backup` or `descriptor`.
+    /// `backup`, `descriptor`, `bundle` or `release`.
     pub form: String,
-    /// What the medium is called, or which entry's descriptor it is.
+    /// What the medium or the bundle is called, or which entry's descriptor it is.
     pub label: String,
+    /// Case of a bundle.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub case: String,
+    /// Exhibits in a bundle.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exhibits: Vec<u64>,
     /// Who acted.
     pub act: SignedAct,
 }

@@ -117,6 +117,7 @@ pub struct Mandate {
     pub(crate) recipients: Recipients,
     pub(crate) keep_until: Date,
     pub(crate) sharing: Vec<String>,
+    pub(crate) two_person_release: bool,
 }
 
 /// Proof that the prosecutor was informed.
@@ -326,6 +327,10 @@ impl Mandate {
     /// Last day of retention.
     pub fn keep_until(&self) -> Date {
         self.keep_until
+    }
+    /// What leaves for a court needs the signature of a second person (`[release] two_persons`).
+    pub fn two_person_release(&self) -> bool {
+        self.two_person_release
     }
     /// Partners who may receive findings.
     pub fn sharing(&self) -> &[String] {

@@ -24,6 +24,26 @@ pub struct OpenedExhibit {
     hash: Sha256,
 }
 
+/// A private part, opened.
+#[derive(Clone, Debug)]
+pub struct OpenedPrivate {
+    /// What the entry's commitments are made of.
+    pub openings: Vec<OpenedCommitment>,
+    /// What the entry's kind says more.
+    pub content: serde_json::Value,
+}
+
+/// Salt and value of a commitment SHA-256(salt ‖ value).
+#[derive(Clone, Debug)]
+pub struct OpenedCommitment {
+    /// Its name in the entry.
+    pub name: String,
+    /// Salt.
+    pub salt: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
+}
+
 impl Reader {
     /// Opens an exhibit with the identities of its recipients. No plaintext is made before the first
     /// read.
@@ -52,6 +72,42 @@ impl Reader {
             None => StoreError::damaged(format!("the private part of exhibit {number} does not say what it holds")),
         })?;
         Ok(OpenedExhibit { entry, number, committed, plain: Box::new(plain), hash: Sha256::new() })
+    }
+
+    /// The private part of an entry as one of its recipients reads it: the openings of its commitments, held
+    /// against them, and its content. `None` for an entry without one.
+    ///
+    /// # Errors
+    /// As [`Reader::open_exhibit`]; [`StoreError::Damaged`] when an opening does not fit its commitment.
+    pub fn open_private(
+        &self,
+        entry: &Entry,
+        identities: &[Box<dyn age::Identity + Send + Sync>],
+    ) -> Result<Option<OpenedPrivate>, StoreError> {
+        let Some(sealed) = self.private_part(entry.sequence)? else { return Ok(None) };
+        let sequence = entry.sequence;
+        let identities = identities.iter().map(|identity| &**identity as &dyn age::Identity);
+        let part = private::open(&sealed, identities).map_err(|closed| match closed {
+            Closed::Age(age::DecryptError::NoMatchingKeys) => StoreError::NotARecipient { number: sequence },
+            Closed::Age(error) => StoreError::damaged(format!(
+                "the private part of entry {sequence} does not open ({})",
+                one_line(&error)
+            )),
+            Closed::Format => StoreError::damaged(format!("the private part of entry {sequence} is not one")),
+        })?;
+        let fits = |opening: &crate::local::Opening| {
+            entry.commitments.iter().any(|(name, sum)| *name == opening.name && *sum == opening.commitment())
+        };
+        if let Some(opening) = part.openings.iter().find(|opening| !fits(opening)) {
+            let name = &opening.name;
+            return Err(StoreError::damaged(format!("entry {sequence} does not commit to the `{name}` of its private part")));
+        }
+        let openings = part
+            .openings
+            .into_iter()
+            .map(|opening| OpenedCommitment { name: opening.name, salt: opening.salt, value: opening.value })
+            .collect();
+        Ok(Some(OpenedPrivate { openings, content: part.content }))
     }
 
     /// The digest that the entry commits to, opened by its private part.

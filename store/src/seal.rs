@@ -111,6 +111,14 @@ pub(crate) fn seal_bytes(recipients: &[Recipient], plain: &[u8]) -> Result<Vec<u
     writer.write_all(plain).and_then(|()| writer.finish()).trying(|| "sealing a private part".into())
 }
 
+/// A stream that seals to recipients what is written into it; `finish` ends the age file.
+///
+/// # Errors
+/// [`StoreError::Sealing`] when there is no recipient, or they do not go together.
+pub fn seal_into<W: Write>(recipients: &[Recipient], out: W) -> Result<StreamWriter<W>, StoreError> {
+    encrypt(recipients, out)
+}
+
 fn encrypt<W: Write>(recipients: &[Recipient], sink: W) -> Result<StreamWriter<W>, StoreError> {
     age::Encryptor::with_recipients(recipients.iter().map(Recipient::as_age))
         .map_err(|e| StoreError::Sealing { why: e.to_string() })?

@@ -22,6 +22,7 @@ mod obstacle;
 mod refresh;
 mod sets;
 mod srcset;
+mod text;
 mod tree;
 mod warnings;
 
@@ -49,6 +50,23 @@ pub fn page(document: &Document) -> Page {
 pub fn stylesheet(document: &Document) -> Stylesheet {
     contained(|| read_sheet(document))
         .unwrap_or_else(|| Stylesheet { warnings: vec![FAILED.into()], ..Stylesheet::default() })
+}
+
+/// Title and visible text of a page, each at most so many bytes; both empty for what is no HTML, and on
+/// which reading failed.
+pub fn text(document: &Document, most: usize) -> (String, String) {
+    contained(|| {
+        let mut warnings = Warnings::default();
+        let decoded = decode(document, &mut warnings);
+        let content_type = document.content_type.as_deref();
+        let html = kind::kind(content_type, &decoded.bytes) == PageKind::Html;
+        if !html {
+            return (String::new(), String::new());
+        }
+        let charset = charset::choose(&decoded.bytes, content_type, true, !document.cut, &mut warnings);
+        html::text(document, &decoded.bytes, charset, most)
+    })
+    .unwrap_or_default()
 }
 
 /// The body without its content codings, and what was odd about them. What cannot be decoded is

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
-use vigie_store::{Entry, Kind, WorkstationKey};
+use vigie_store::Kind;
 
 use super::{OpenArgs, key, reader, show};
-use crate::act;
+use crate::custody::{Event, lives, row};
 use crate::error::{Problem, exit};
 
 /// The life of one exhibit.
@@ -21,20 +21,6 @@ pub struct CustodyArgs {
     /// As JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// One thing that happened to it.
-#[derive(Serialize)]
-struct Event {
-    entry: u64,
-    time: String,
-    kind: String,
-    /// Code of the agent who signed the act.
-    agent: Option<String>,
-    /// SHA-256 fingerprint of the SSH key that signed.
-    signed_by: Option<String>,
-    purpose: Option<String>,
-    what: String,
 }
 
 #[derive(Serialize)]
@@ -58,30 +44,9 @@ pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
     let key = key(&args.open)?;
     let reader = reader(&args.open.at.store)?;
     let captured = reader.exhibit_entry(args.number)?;
-    let row = |entry: &Entry, key: &WorkstationKey| -> Result<Value, Problem> {
-        serde_json::from_slice(&reader.row(entry.sequence, key)?).map_err(|e| {
-            Problem::unsound(format!("the row of entry {} cannot be read ({e}): run vigie verify", entry.sequence))
-        })
-    };
-    let of_exhibit = row(&captured, &key)?;
+    let of_exhibit = row(&reader, &key, &captured)?;
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-    let mut events = Vec::new();
-    for entry in reader.entries()? {
-        let entry = entry?;
-        let concerned = match entry.kind {
-            Kind::SessionOpen => captured.session.is_some() && entry.session == captured.session,
-            Kind::Exhibit => entry.sequence == captured.sequence,
-            Kind::Descriptor => {
-                captured.session.is_some()
-                    && entry.session == captured.session
-                    && row(&entry, &key)?["target"] == of_exhibit["target"]
-            }
-            kind => kind.is_signed_act() && names(&row(&entry, &key)?, args.number),
-        };
-        if concerned {
-            events.push(event(&entry, &row(&entry, &key)?));
-        }
-    }
+    let events = lives(&reader, &key, std::slice::from_ref(&captured))?.remove(&args.number).unwrap_or_default();
     let age = captured.age.as_ref().ok_or_else(|| Problem::unsound("the entry of an exhibit without an exhibit"))?;
     let custody = Custody {
         exhibit: args.number,
@@ -102,49 +67,6 @@ pub fn custody(args: CustodyArgs) -> Result<u8, Problem> {
         tell(&custody)?
     }
     Ok(exit::OK)
-}
-
-/// Whether the row of an act is about the exhibit: alone, or among others.
-fn names(row: &Value, number: u64) -> bool {
-    row["exhibit"] == number || row["exhibits"].as_array().is_some_and(|all| all.iter().any(|one| *one == number))
-}
-
-fn event(entry: &Entry, row: &Value) -> Event {
-    let statement = row["act"]["statement"].as_str().unwrap_or_default();
-    let line = |name: &str| act::line(statement, name).map(str::to_owned);
-    let what = match entry.kind {
-        Kind::SessionOpen => format!("session of pseudonym {}", line("profile").unwrap_or_default()),
-        Kind::Exhibit if row["complete"] == true => "captured, sealed and logged; complete".to_owned(),
-        Kind::Exhibit => {
-            format!("captured, sealed and logged; incomplete: {}", row["why"].as_str().unwrap_or_default())
-        }
-        Kind::Corroboration => {
-            let text = |name: &str| row[name].as_str().unwrap_or_default();
-            format!("compared with exhibit {} of {}: {}", row["other"], text("origin"), text("verdict"))
-        }
-        Kind::Descriptor => {
-            let text = |name: &str| row[name].as_str().unwrap_or_default();
-            match text("what") {
-                "kept" => format!(
-                    "kept the service's signed descriptor for {} to {}: its key's holder published it",
-                    text("from"),
-                    text("until")
-                ),
-                _ => format!("no signed descriptor of the service: {}: {}", text("kind"), text("detail")),
-            }
-        }
-        Kind::Erasure => "erased: its bytes are gone from this store".to_owned(),
-        _ => row["form"].as_str().unwrap_or(entry.kind.name()).to_owned(),
-    };
-    Event {
-        entry: entry.sequence,
-        time: entry.stamp.wall.to_string(),
-        kind: entry.kind.name().to_owned(),
-        agent: line("agent"),
-        signed_by: row["act"]["signature"].as_str().and_then(act::fingerprint),
-        purpose: line("purpose"),
-        what,
-    }
 }
 
 fn tell(custody: &Custody) -> Result<(), Problem> {

@@ -35,6 +35,10 @@ pub fn serve(role: &Role, may_lack: &[Protection]) -> io::Result<()> {
                     let (bytes, warnings) = vigie_parse::body(&document);
                     FromParse::Body { bytes: bytes.into(), warnings }
                 }
+                ToParse::Text(document) => {
+                    let (title, text) = vigie_parse::text(&document, limits::PAGE_TEXT_BYTES);
+                    FromParse::Text { title, text }
+                }
                 ToParse::Probe(probe) => FromParse::Probed(vigie_confine::probe::attempt(probe)),
             })?;
         }

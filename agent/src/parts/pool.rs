@@ -88,6 +88,14 @@ impl ParsePool {
         }
     }
 
+    /// Title and visible text of a page; blocks.
+    pub fn text(&self, document: Document) -> Result<(String, String), Unread> {
+        match self.order(&ToParse::Text(document))? {
+            FromParse::Text { title, text } => Ok((title, text)),
+            _ => Err(Unread("it answered something else".into())),
+        }
+    }
+
     /// Tries something from inside a fresh process of its own. One that the kernel ended for it was
     /// refused.
     pub fn probe(&self, part: Part, probe: Probe) -> Result<Probed, Unread> {

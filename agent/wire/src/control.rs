@@ -209,6 +209,8 @@ pub enum ToParse {
     Stylesheet(Document),
     /// Remove content codings.
     Body(Document),
+    /// Title and visible text.
+    Text(Document),
     /// Try what must not work.
     Probe(Probe),
 }
@@ -230,6 +232,13 @@ pub enum FromParse {
         bytes: Bytes,
         /// Whatever was odd.
         warnings: Vec<String>,
+    },
+    /// To `Text`.
+    Text {
+        /// Title.
+        title: String,
+        /// Visible text, at most [`limits::PAGE_TEXT_BYTES`].
+        text: String,
     },
     /// To `Probe`.
     Probed(Probed),
@@ -434,6 +443,9 @@ impl FromParse {
             ),
             Self::Stylesheet(sheet) => within(sheet.requisites.len() <= most, "a stylesheet's list"),
             Self::Body { bytes, .. } => within(bytes.len() <= limits::DECODED_BODY_BYTES, "a decoded body"),
+            Self::Text { title, text } => {
+                within(title.len().max(text.len()) <= limits::PAGE_TEXT_BYTES, "a page's text")
+            }
             Self::Ready(_) | Self::NotReady(_) | Self::Probed(_) => Ok(()),
         }
     }

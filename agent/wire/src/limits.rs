@@ -12,6 +12,8 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 pub const PARSE_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Most bytes that a decoded body may grow to in *parse*, in bytes.
 pub const DECODED_BODY_BYTES: usize = 32 * 1024 * 1024;
+/// Most bytes of visible text that *parse* returns for one page.
+pub const PAGE_TEXT_BYTES: usize = 256 * 1024;
 /// Most links, forms, images or other references that *parse* returns for one page, each.
 pub const REFERENCES: usize = 10_000;
 /// Longest text that *parse* returns in one field (title, label), in bytes.

@@ -85,6 +85,7 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
         validity,
         revocations_max_age_days: days,
         keep_until,
+        two_person_release: document.release.two_persons,
         sharing: document.sharing.partners.into_iter().map(Spanned::into_inner).collect(),
     })
 }

@@ -33,6 +33,8 @@ pub struct Document {
     pub retention: Retention,
     #[serde(default)]
     pub sharing: Sharing,
+    #[serde(default)]
+    pub release: Release,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +129,13 @@ pub struct Review {
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     pub keep_until: Spanned<Datetime>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    #[serde(default)]
+    pub two_persons: bool,
 }
 
 #[derive(Default, Deserialize)]
