@@ -155,7 +155,7 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
     let mut out = Vec::with_capacity(head.len());
     let mut taken = Vec::new();
     let mut at = 0;
-    let mut within_secret = false;
+    let mut within_secret: Option<Kind> = None;
     let mut length_said = false;
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         let begin = at;
@@ -165,14 +165,14 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
         let folded = matches!(text.first(), Some(b' ' | b'\t'));
         let colon = if folded { None } else { text.iter().position(|byte| *byte == b':') };
         if !folded {
-            within_secret = colon.is_some_and(|colon| secret(&String::from_utf8_lossy(&text[..colon]), request));
+            let name = colon.map(|colon| String::from_utf8_lossy(&text[..colon]).to_ascii_lowercase());
+            let kind = |name: &str| if name.contains("cookie") { Kind::Cookie } else { Kind::Credential };
+            within_secret = name.filter(|name| secret(name.trim(), request)).map(|name| kind(&name));
         }
-        if within_secret && !text.is_empty() {
+        if let Some(kind) = within_secret.filter(|_| !text.is_empty()) {
             let start = colon.map_or(0, |colon| colon + 1);
             let value = &text[start..];
             let lead = value.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let name = String::from_utf8_lossy(&text[..colon.unwrap_or(0)]).to_ascii_lowercase();
-            let kind = if name.contains("cookie") { Kind::Cookie } else { Kind::Credential };
             let value = String::from_utf8_lossy(&value[lead..]).into_owned();
             let marker = format!("REDACTED-{}", if kind == Kind::Cookie { "cookie" } else { "credential" });
             out.extend_from_slice(&text[..start + lead]);

@@ -5,15 +5,16 @@ use data_encoding::HEXUPPER;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use uuid::Builder;
 
 use super::Order;
 use super::pieces::Pieces;
 
-/// A name that is the same for the same thing of the same export (RFC 9562 section 5.8, from SHA-256).
+/// A name that is the same for the same thing of the same export: a UUID whose random bits are of SHA-256 (RFC 9562
+/// section 5.4; the CASE validator knows versions up to 5).
 fn id(bundle: &str, what: &str, kind: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(format!("vigie:{bundle}/{what}").as_bytes()).into();
-    let uuid = Uuid::new_v8(digest.first_chunk().copied().unwrap_or_default());
+    let uuid = Builder::from_random_bytes(digest.first_chunk().copied().unwrap_or_default()).into_uuid();
     format!("kb:{kind}-{uuid}")
 }
 
@@ -21,18 +22,20 @@ fn typed(kind: &str, value: impl ToString) -> Value {
     json!({"@type": format!("xsd:{kind}"), "@value": value.to_string()})
 }
 
-fn file(id: &str, name: &str, bytes: u64, mime: &str, sha256: &str) -> Value {
+/// A file of the export: `what` names it among its things.
+fn file(bundle: &str, what: &str, name: &str, bytes: u64, mime: &str, sha256: &str) -> Value {
+    let part = |part: &str| id(bundle, &format!("{what}/{part}"), part);
     json!({
-        "@id": id,
+        "@id": id(bundle, what, "file"),
         "@type": "uco-observable:ObservableObject",
         "uco-core:hasFacet": [
-            {"@id": format!("{id}-file"), "@type": "uco-observable:FileFacet", "uco-observable:fileName": name,
+            {"@id": part("name"), "@type": "uco-observable:FileFacet", "uco-observable:fileName": name,
                 "uco-observable:sizeInBytes": typed("integer", bytes)},
-            {"@id": format!("{id}-content"), "@type": "uco-observable:ContentDataFacet",
+            {"@id": part("content"), "@type": "uco-observable:ContentDataFacet",
                 "uco-observable:mimeType": mime,
                 "uco-observable:sizeInBytes": typed("integer", bytes),
-                "uco-observable:hash": [{"@id": format!("{id}-hash"), "@type": "uco-types:Hash",
-                    "uco-types:hashMethod": {"@type": "uco-vocabulary:HashNameVocab", "@value": "SHA256"},
+                "uco-observable:hash": [{"@id": part("hash"), "@type": "uco-types:Hash",
+                    "uco-types:hashMethod": "SHA256",
                     "uco-types:hashValue": typed("hexBinary", sha256.to_ascii_uppercase())}]},
         ],
     })
@@ -58,7 +61,8 @@ pub fn document(order: &Order<'_>, pieces: &Pieces, bundle: &str, created: Times
             id(bundle, &format!("capture/{number}"), "action"),
         );
         graph.push(file(
-            &sealed,
+            bundle,
+            &format!("sealed/{number}"),
             &format!("exhibit-{number:06}.age"),
             age.len,
             "application/octet-stream",
@@ -68,7 +72,7 @@ pub fn document(order: &Order<'_>, pieces: &Pieces, bundle: &str, created: Times
         objects.push(json!({"@id": sealed}));
         if let Some(one) = pieces.exhibits.get(&number) {
             let name = format!("exhibit-{number:06}.warc.gz");
-            graph.push(file(&open, &name, one.bytes, "application/warc", &one.sha256));
+            graph.push(file(bundle, &format!("open/{number}"), &name, one.bytes, "application/warc", &one.sha256));
             results.push(json!({"@id": open}));
             objects.push(json!({"@id": open}));
         }
@@ -102,7 +106,6 @@ pub fn document(order: &Order<'_>, pieces: &Pieces, bundle: &str, created: Times
             "uco-observable": "https://ontology.unifiedcyberontology.org/uco/observable/",
             "uco-tool": "https://ontology.unifiedcyberontology.org/uco/tool/",
             "uco-types": "https://ontology.unifiedcyberontology.org/uco/types/",
-            "uco-vocabulary": "https://ontology.unifiedcyberontology.org/uco/vocabulary/",
             "xsd": "http://www.w3.org/2001/XMLSchema#",
         },
         "@graph": graph,

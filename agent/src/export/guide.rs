@@ -39,9 +39,16 @@ fn paragraph(out: &mut String, text: &str) {
 
 fn command(out: &mut String, lines: &[&str], prints: &str) {
     for line in lines {
-        let _ = writeln!(out, "    $ {line}");
+        // A line that goes on has no prompt.
+        let prompt = if line.starts_with(' ') { ' ' } else { '$' };
+        let _ = writeln!(out, "    {prompt} {line}");
     }
     let _ = writeln!(out, "    must print: {prints}\n");
+}
+
+fn section(out: &mut String, number: &mut u32, title: &str) {
+    *number += 1;
+    let _ = writeln!(out, "{number}. {title}\n");
 }
 
 fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> String {
@@ -49,6 +56,7 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
     let root = HEXLOWER.encode(&reader.root());
     let (all, shown) = (order.plan.exhibits.len(), order.plan.disclosed().count());
     let erased = order.plan.exhibits.values().filter(|exhibit| exhibit.shown == Shown::Erased).count();
+    let mut sections = 0;
     let mut out = format!("HOW TO CHECK {bundle}\nmade {created} by vigie {}\n\n", env!("CARGO_PKG_VERSION"));
     paragraph(
         &mut out,
@@ -60,7 +68,7 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
             reader.origin()
         ),
     );
-    out.push_str("1. The folder is whole (sha256sum, or bagit.py of the Library of Congress)\n\n");
+    section(&mut out, &mut sections, "The folder is whole (sha256sum, or bagit.py of the Library of Congress)");
     command(&mut out, &["sha256sum --check --quiet tagmanifest-sha256.txt"], "nothing");
     command(&mut out, &["sha256sum --check --quiet manifest-sha256.txt"], "nothing");
     command(&mut out, &["bagit.py --validate ."], "a line that ends with \"is valid\"");
@@ -69,12 +77,12 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
         "This shows that nothing was damaged on the way. It does not show who made the folder: that is what the log's \
          signed head is for, which you should have received by another way as well (on paper, from the witness).",
     );
-    out.push_str("2. The head of the log, signed with the log's key (openssl 3)\n\n");
+    section(&mut out, &mut sections, "The head of the log, signed with the log's key (openssl 3)");
     let _ = writeln!(out, "    entries: {}\n    root:    {root}\n", reader.size());
     command(
         &mut out,
         &["openssl pkeyutl -verify -pubin -inkey data/log/openssl/log-key.pem -rawin \\",
-          "    -in data/log/openssl/head.txt -sigfile data/log/openssl/head.sig"],
+          "      -in data/log/openssl/head.txt -sigfile data/log/openssl/head.sig"],
         "Signature Verified Successfully",
     );
     paragraph(
@@ -82,7 +90,7 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
         "Compare number of entries and root with what you have by another way. data/log/checkpoint is the same head as \
          a C2SP signed note; data/witness/ has heads that witnesses cosigned, with their keys.",
     );
-    out.push_str("3. An exhibit's entry is in that log\n\n");
+    section(&mut out, &mut sections, "An exhibit's entry is in that log");
     if let Some(number) = order.plan.disclosed().next() {
         let exhibit = &order.plan.exhibits[&number];
         let sequence = exhibit.entry.sequence;
@@ -101,7 +109,7 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
             ),
         );
         if !order.open_only {
-            out.push_str("4. The sealed layer is what was logged\n\n");
+            section(&mut out, &mut sections, "The sealed layer is what was logged");
             let sealed = format!("data/sealed/exhibit-{number:06}.age");
             match (&exhibit.entry.age, order.seal_to.is_empty()) {
                 (Some(age), true) => command(
@@ -124,20 +132,20 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
             paragraph(
                 &mut out,
                 "SHA-256 of the salt and the value, both as bytes, is the `commit plaintext` line of the entry. In the same \
-                 way each line of data/redactions.jsonl has a commitment whose salt and value are in that file: that shows \
-                 what was taken out of the open layer, and that nothing else was.",
+                 way each line of data/redactions.jsonl has a commitment whose salt and value are in that file: put back at \
+                 their places, they make the open layer the sealed one.",
             );
         }
     }
-    out.push_str("5. The pages\n\n");
+    section(&mut out, &mut sections, "The pages");
     paragraph(
         &mut out,
         "data/evidence.wacz opens in ReplayWeb.page (also offline) and with any WARC reader. The archive's own signature \
          is made with a key of its own and shows only that archive and list belong together.",
     );
-    command(&mut out, &["wacz validate -f data/evidence.wacz"], "\"Validation Succeeded\" or no failed check");
+    command(&mut out, &["wacz validate -f data/evidence.wacz"], "Validation succeeded, the passed WACZ is valid");
     if data.join("time").is_dir() {
-        out.push_str("6. Time stamps (RFC 3161)\n\n");
+        section(&mut out, &mut sections, "Time stamps (RFC 3161)");
         command(
             &mut out,
             &["openssl ts -verify -in data/time/NAME.tsr -data data/time/NAME -CAfile data/time/ROOT.pem"],
@@ -145,11 +153,11 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
         );
     }
     if data.join("descriptors").is_dir() {
-        out.push_str("7. What each onion's key holder published\n\n");
+        section(&mut out, &mut sections, "What each onion's key holder published");
         command(&mut out, &["python3 data/descriptors/check_descriptor.py data/descriptors/entry-*.json"], "OK, one line for each");
     }
     if !order.open_only {
-        out.push_str("8. The mandate\n\n");
+        section(&mut out, &mut sections, "The mandate");
         let id = order.plan.mandates.last().map_or("ID", |mandate| mandate.id());
         command(
             &mut out,
@@ -162,7 +170,7 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
         );
     }
     if order.plan.two_persons {
-        out.push_str("9. The release by a second person\n\n");
+        section(&mut out, &mut sections, "The release by a second person");
         command(
             &mut out,
             &["ssh-keygen -Y verify -f ALLOWED_SIGNERS -I PRINCIPAL -n vigie-release -s release.sig < manifest-sha256.txt"],

@@ -281,7 +281,7 @@ fn for_openssl(checkpoint: &str, vkey: &str, folder: &Path) -> Result<(), Proble
     let (body, signatures) = checkpoint.split_once("\n\n").ok_or_else(damaged)?;
     let signature = signatures.lines().next().and_then(|line| line.rsplit(' ').next()).ok_or_else(damaged)?;
     let signature = BASE64.decode(signature.as_bytes()).map_err(|_| damaged())?;
-    let key = vkey.trim_end().rsplit('+').next().ok_or_else(damaged)?;
+    let key = vkey.trim_end().splitn(3, '+').nth(2).ok_or_else(damaged)?;
     let key = BASE64.decode(key.as_bytes()).map_err(|_| damaged())?;
     // Four bytes name the key (C2SP signed-note), one its algorithm.
     let (signature, key) = (signature.get(4..).ok_or_else(damaged)?, key.get(1..).ok_or_else(damaged)?);
