@@ -144,13 +144,7 @@ pub fn part(to: &Path) -> PathBuf {
     name.into()
 }
 
-fn begin(
-    order: &Order<'_>,
-    actor: &Actor<'_>,
-    purpose: &str,
-    now: Timestamp,
-    part: &Path,
-) -> Result<State, Problem> {
+fn begin(order: &Order<'_>, actor: &Actor<'_>, purpose: &str, now: Timestamp, part: &Path) -> Result<State, Problem> {
     use sha2::{Digest, Sha256};
     let exhibits: Vec<u64> = order.plan.disclosed().collect();
     let listed_sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(order.listed.join("\n").as_bytes()));
@@ -210,7 +204,10 @@ fn information(order: &Order<'_>, state: &State, awaits_release: bool) -> Vec<(S
         ("Vigie-Log".to_owned(), format!("{} with {head} entries", order.reader.origin())),
     ];
     if awaits_release {
-        info.push(("Vigie-Release".to_owned(), "a second person must sign manifest-sha256.txt: see release.sig".into()));
+        info.push((
+            "Vigie-Release".to_owned(),
+            "a second person must sign manifest-sha256.txt: see release.sig".into(),
+        ));
     }
     info
 }

@@ -185,8 +185,8 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
             let name = String::from_utf8_lossy(&text[..colon]).trim().to_ascii_lowercase();
             match name.as_str() {
                 // The body stands here without codings; the record's facts and the list of changes say what was.
-                "transfer-encoding" | "content-encoding" | "content-md5" | "digest" | "repr-digest" | "content-digest"
-                | "trailer" => continue,
+                "transfer-encoding" | "content-encoding" | "content-md5" | "digest" | "repr-digest"
+                | "content-digest" | "trailer" => continue,
                 "content-length" if length_said => continue,
                 "content-length" => {
                     length_said = true;
@@ -261,7 +261,10 @@ mod tests {
         let changed = redact(head, false, &none(), Framing::Plain(12));
         assert_eq!(changed.head, b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 12\r\n\r\n");
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n";
-        assert_eq!(redact(head, false, &none(), Framing::Plain(12)).head, b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n");
+        assert_eq!(
+            redact(head, false, &none(), Framing::Plain(12)).head,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n"
+        );
     }
 
     #[test]

@@ -131,7 +131,8 @@ pub fn gather(source: impl Read, mut value: impl FnMut(Kind, &str)) -> Result<()
 /// Whether the value of a cookie or credential tells its holder from others: settings (`dark`, `en-GB`, `1`) stand
 /// in every page, and taking them out there would spoil it for nothing. In its own field each value goes.
 fn telling(value: &str) -> bool {
-    let varied = value.bytes().any(|byte| byte.is_ascii_digit()) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let varied =
+        value.bytes().any(|byte| byte.is_ascii_digit()) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
     value.len() >= 16 || (value.len() >= 8 && varied)
 }
 
@@ -157,13 +158,7 @@ impl<'a> Layer<'a> {
     ///
     /// # Errors
     /// The source is damaged, or a stream failed.
-    pub fn write(
-        &self,
-        number: u64,
-        file: &str,
-        source: impl Read,
-        out: impl Write,
-    ) -> Result<Made, ExportError> {
+    pub fn write(&self, number: u64, file: &str, source: impl Read, out: impl Write) -> Result<Made, ExportError> {
         let count = Rc::new(Cell::new(0));
         let mut warc = WarcWriter::new(Counted { out, count: Rc::clone(&count) });
         let mut exhibit = Exhibit {
@@ -299,8 +294,13 @@ impl Exhibit<'_, '_> {
                     return Ok(None);
                 }
                 payload_sha256 = Some(sha256_label(&Sha256::digest(&block).into()));
-                written.cdx =
-                    CdxLine::new(&redacted_url, date, &sha256_label(&Sha256::digest(&block).into()), &written.content_type, None);
+                written.cdx = CdxLine::new(
+                    &redacted_url,
+                    date,
+                    &sha256_label(&Sha256::digest(&block).into()),
+                    &written.content_type,
+                    None,
+                );
                 written.block = block;
             }
             _ => {
@@ -355,16 +355,12 @@ impl Exhibit<'_, '_> {
     }
 
     /// A response as it may leave. `other` is a payload that stood elsewhere.
-    fn response(
-        &mut self,
-        id: &str,
-        block: &[u8],
-        other: Option<Vec<u8>>,
-    ) -> Vec<u8> {
+    fn response(&mut self, id: &str, block: &[u8], other: Option<Vec<u8>>) -> Vec<u8> {
         let split = head::split(block);
         let moved = other.is_some();
         let payload = other.unwrap_or_else(|| head::payload(block));
-        let codings = head::joined(split.head, "content-encoding").filter(|codings| !codings.eq_ignore_ascii_case("identity"));
+        let codings =
+            head::joined(split.head, "content-encoding").filter(|codings| !codings.eq_ignore_ascii_case("identity"));
         let content_type = head::field(split.head, "content-type");
         let searched = match &codings {
             Some(codings) if !payload.is_empty() => {
@@ -385,7 +381,15 @@ impl Exhibit<'_, '_> {
                     return [unframed(&head.head, payload.len()), payload].concat();
                 } else if text_like(content_type.as_deref(), &plain) {
                     for hit in &hits {
-                        self.change(id, "body", self.layer.secrets.kind(&hit.value), &hit.value, hit.range.start, hit.range.len(), None);
+                        self.change(
+                            id,
+                            "body",
+                            self.layer.secrets.kind(&hit.value),
+                            &hit.value,
+                            hit.range.start,
+                            hit.range.len(),
+                            None,
+                        );
                     }
                     let length = redacted.len();
                     (redacted, Framing::Plain(length))

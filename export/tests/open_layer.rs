@@ -108,8 +108,10 @@ const REQUEST: &[u8] = b"GET /u/blue-heron HTTP/1.1\r\nHost: x.onion\r\nCookie: 
 
 #[test]
 fn a_record_without_secrets_stays_byte_for_byte() {
-    let body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/html\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    let (source, _) = warc("http://x.onion/", b"GET / HTTP/1.1\r\nHost: x.onion\r\n\r\n", body, &[("profile", "blue-heron")]);
+    let body =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/html\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let (source, _) =
+        warc("http://x.onion/", b"GET / HTTP/1.1\r\nHost: x.onion\r\n\r\n", body, &[("profile", "blue-heron")]);
     let (out, made, _) = layer(&source, &[(Kind::Pseudonym, "blue-heron")]);
     assert_eq!(opened(&out)[1].1, body);
     assert_eq!(opened(&source)[2].1, opened(&out)[2].1);
@@ -183,7 +185,8 @@ fn what_cannot_be_looked_through_is_left_out_and_said() {
 
 #[test]
 fn a_picture_with_a_value_in_it_is_left_out_whole() {
-    let response = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 20\r\n\r\n\xff\xd8\0\0blue-heron\0\0\0\0\0\0";
+    let response =
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 20\r\n\r\n\xff\xd8\0\0blue-heron\0\0\0\0\0\0";
     let (source, _) = warc("http://x.onion/1.jpg", b"GET / HTTP/1.1\r\n\r\n", response, &[]);
     let (out, made, _) = layer(&source, &[(Kind::Pseudonym, "blue-heron")]);
     assert!(!all_text(&out).contains("heron"));
@@ -223,7 +226,11 @@ fn a_revisit_is_whole_again_and_what_it_cannot_find_is_said() {
     let layer = Layer { secrets: &secrets, reading: &Plain, original: &found };
     let made = layer.write(2, "2.warc.gz", &source[..], &mut out).unwrap();
     let records = opened(&out);
-    assert!(records[1].0.contains("WARC-Type: response") && !records[1].0.contains("WARC-Refers-To"), "{}", records[1].0);
+    assert!(
+        records[1].0.contains("WARC-Type: response") && !records[1].0.contains("WARC-Refers-To"),
+        "{}",
+        records[1].0
+    );
     assert_eq!(records[1].1, b"HTTP/1.1 200 OK\r\nContent-Type: text/css\r\nContent-Length: 3\r\n\r\na{}");
     assert_eq!(made.cdx.len(), 1);
 
@@ -246,8 +253,7 @@ fn the_same_export_is_the_same_and_another_secret_makes_other_markers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("3.warc.gz");
     std::fs::write(&path, &one).unwrap();
-    let about =
-        About { title: "Case".into(), description: "d".into(), software: "vigie".into(), created: date() };
+    let about = About { title: "Case".into(), description: "d".into(), software: "vigie".into(), created: date() };
     let piece = Piece { name: "exhibit-000003.warc.gz".into(), path, cdx: made.cdx, pages: made.pages };
     let pieces = [piece];
     let archive = |secrets: &Secrets| write(Cursor::new(Vec::new()), &about, &pieces, secrets).unwrap().into_inner();

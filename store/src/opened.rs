@@ -100,7 +100,9 @@ impl Reader {
         };
         if let Some(opening) = part.openings.iter().find(|opening| !fits(opening)) {
             let name = &opening.name;
-            return Err(StoreError::damaged(format!("entry {sequence} does not commit to the `{name}` of its private part")));
+            return Err(StoreError::damaged(format!(
+                "entry {sequence} does not commit to the `{name}` of its private part"
+            )));
         }
         let openings = part
             .openings

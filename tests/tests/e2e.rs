@@ -27,6 +27,8 @@ mod clock;
 mod confined;
 #[path = "e2e/cookies.rs"]
 mod cookies;
+#[path = "e2e/court.rs"]
+mod court;
 #[path = "e2e/endure.rs"]
 mod endure;
 #[path = "e2e/exits.rs"]
@@ -126,6 +128,7 @@ fn cases() -> Vec<Case> {
         firewall::cases(),
         leak::cases(),
         endure::cases(),
+        court::cases(),
         witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),

@@ -20,14 +20,7 @@ const TEXT_NODES: usize = 2_000;
 const INNER_FRAMES: usize = 100;
 
 /// Reads a page into `page`.
-pub fn read(
-    document: &Document,
-    bytes: &[u8],
-    charset: Charset,
-    base: Base,
-    page: &mut Page,
-    warnings: &mut Warnings,
-) {
+pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, page: &mut Page, warnings: &mut Warnings) {
     let Built { tree, budget, odd, length, charset } = build(document, bytes, charset);
     warnings.append(odd);
     page.charset = charset.name();

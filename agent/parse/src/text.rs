@@ -9,8 +9,8 @@ use crate::warnings::start;
 const HIDDEN: [&str; 6] = ["script", "style", "title", "template", "noframes", "datalist"];
 /// Elements within a line; all others begin and end one.
 const INLINE: [&str; 26] = [
-    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img", "kbd", "label", "mark", "q",
-    "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u",
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "data", "dfn", "em", "font", "i", "img", "kbd", "label", "mark",
+    "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u",
 ];
 
 /// Title and text of a page, at most `most` bytes of it, in lines without space at either end.
@@ -25,7 +25,8 @@ pub fn read(html: &Html, most: usize) -> (String, String) {
                     text.element(element.name());
                 }
                 Node::Text(found) => {
-                    let parent = node.parent().and_then(|parent| parent.value().as_element().map(|e| e.name().to_owned()));
+                    let parent =
+                        node.parent().and_then(|parent| parent.value().as_element().map(|e| e.name().to_owned()));
                     if parent.as_deref() == Some("title") && !titled {
                         title.push_str(found);
                     }
@@ -93,7 +94,8 @@ impl Text {
             }
             let room = self.most.saturating_sub(self.text.len());
             self.text.push_str(start(word, room));
-            self.gap = if words.peek().is_some() || found.ends_with(char::is_whitespace) { Gap::Space } else { Gap::None };
+            self.gap =
+                if words.peek().is_some() || found.ends_with(char::is_whitespace) { Gap::Space } else { Gap::None };
             if self.full() {
                 return;
             }

@@ -47,7 +47,13 @@ pub fn backup(args: BackupArgs) -> Result<u8, Problem> {
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let own = [("form", BACKUP.to_owned()), ("label", args.label.clone())];
     let act = actor.sign(&store, Kind::Export, now, &args.sign.purpose, &own)?;
-    let row = ExportRow { form: BACKUP.into(), label: args.label.clone(), act: act.clone(), case: String::new(), exhibits: Vec::new() };
+    let row = ExportRow {
+        form: BACKUP.into(),
+        label: args.label.clone(),
+        act: act.clone(),
+        case: String::new(),
+        exhibits: Vec::new(),
+    };
     let private = json!({"label": args.label});
     // Logged before a byte leaves, so that the copy holds its own entry.
     let receipt =

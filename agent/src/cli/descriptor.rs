@@ -178,7 +178,13 @@ fn get(args: GetArgs) -> Result<u8, Problem> {
     let label = format!("entry {}", args.entry);
     let own = [("form", DESCRIPTOR.to_owned()), ("label", label.clone())];
     let act = actor.sign(&store, Kind::Export, now, &args.sign.purpose, &own)?;
-    let row = ExportRow { form: DESCRIPTOR.into(), label: label.clone(), act: act.clone(), case: String::new(), exhibits: Vec::new() };
+    let row = ExportRow {
+        form: DESCRIPTOR.into(),
+        label: label.clone(),
+        act: act.clone(),
+        case: String::new(),
+        exhibits: Vec::new(),
+    };
     let private = json!({"label": label});
     // Logged before a byte leaves.
     actor.log(&store, &act, ActEntry { kind: Kind::Export, row: &row, private, state: Vec::new() }, now)?;

@@ -219,9 +219,11 @@ pub fn release(args: ReleaseArgs) -> Result<u8, Problem> {
     let store = open_with(&args.sign.open.at.store, key)?;
     let now = clock().stamp().wall;
     let info = String::from_utf8_lossy(&read(&args.folder.join("bag-info.txt"))?).into_owned();
-    let bundle = info.lines().find_map(|line| line.strip_prefix("External-Identifier: ")).unwrap_or_default().to_owned();
+    let bundle =
+        info.lines().find_map(|line| line.strip_prefix("External-Identifier: ")).unwrap_or_default().to_owned();
     let exports = mandates::rows::<ExportRow>(&store, Kind::Export)?;
-    let Some((_, row)) = exports.into_iter().rev().find(|(_, row)| row.form == crate::rows::BUNDLE && row.label == bundle)
+    let Some((_, row)) =
+        exports.into_iter().rev().find(|(_, row)| row.form == crate::rows::BUNDLE && row.label == bundle)
     else {
         return Err(Problem::input(format!("{} is no export of this store", args.folder.display())));
     };
@@ -242,15 +244,18 @@ pub fn release(args: ReleaseArgs) -> Result<u8, Problem> {
         .rev()
         .map(|(_, row)| mandates::read(&store, &row.id))
         .filter(|mandate| mandate.as_ref().map_or(true, |mandate| mandate.case() == row.case));
-    let mandate = mandates::chosen(mandate, &agent, now)?.ok_or_else(|| Problem::unsound("a case without a mandate"))?;
+    let mandate =
+        mandates::chosen(mandate, &agent, now)?.ok_or_else(|| Problem::unsound("a case without a mandate"))?;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
     let digest = sha256(&Sha256::digest(&manifest).into());
-    let own = [("form", RELEASE.to_owned()), ("label", bundle.clone()), ("manifest", digest), ("released-by", who.clone())];
+    let own =
+        [("form", RELEASE.to_owned()), ("label", bundle.clone()), ("manifest", digest), ("released-by", who.clone())];
     let act = actor.sign(&store, Kind::Export, now, &args.sign.purpose, &own)?;
     let row = ExportRow { form: RELEASE.into(), label: bundle.clone(), act: act.clone(), ..row };
     let private = serde_json::json!({"label": bundle, "released_by": who,
         "signature": String::from_utf8_lossy(&signature)});
-    let receipt = actor.log(&store, &act, ActEntry { kind: Kind::Export, row: &row, private, state: Vec::new() }, now)?;
+    let receipt =
+        actor.log(&store, &act, ActEntry { kind: Kind::Export, row: &row, private, state: Vec::new() }, now)?;
     let to = args.folder.join(SIGNATURE);
     std::fs::write(&to, &signature).failing(format!("writing {}", to.display()))?;
     let inside = args.signature.parent().is_some_and(|parent| same(parent, &args.folder));

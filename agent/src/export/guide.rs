@@ -81,8 +81,10 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
     let _ = writeln!(out, "    entries: {}\n    root:    {root}\n", reader.size());
     command(
         &mut out,
-        &["openssl pkeyutl -verify -pubin -inkey data/log/openssl/log-key.pem -rawin \\",
-          "      -in data/log/openssl/head.txt -sigfile data/log/openssl/head.sig"],
+        &[
+            "openssl pkeyutl -verify -pubin -inkey data/log/openssl/log-key.pem -rawin \\",
+            "      -in data/log/openssl/head.txt -sigfile data/log/openssl/head.sig",
+        ],
         "Signature Verified Successfully",
     );
     paragraph(
@@ -126,7 +128,10 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
             let openings = format!("data/sealed/openings-{number:06}.jsonl.age");
             command(
                 &mut out,
-                &[&format!("age -d -i KEY {sealed} | sha256sum"), &format!("age -d -i KEY {openings} | grep plaintext")],
+                &[
+                    &format!("age -d -i KEY {sealed} | sha256sum"),
+                    &format!("age -d -i KEY {openings} | grep plaintext"),
+                ],
                 "a digest; a line whose value_base64 is the same 32 bytes",
             );
             paragraph(
@@ -154,7 +159,11 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
     }
     if data.join("descriptors").is_dir() {
         section(&mut out, &mut sections, "What each onion's key holder published");
-        command(&mut out, &["python3 data/descriptors/check_descriptor.py data/descriptors/entry-*.json"], "OK, one line for each");
+        command(
+            &mut out,
+            &["python3 data/descriptors/check_descriptor.py data/descriptors/entry-*.json"],
+            "OK, one line for each",
+        );
     }
     if !order.open_only {
         section(&mut out, &mut sections, "The mandate");
@@ -173,7 +182,9 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
         section(&mut out, &mut sections, "The release by a second person");
         command(
             &mut out,
-            &["ssh-keygen -Y verify -f ALLOWED_SIGNERS -I PRINCIPAL -n vigie-release -s release.sig < manifest-sha256.txt"],
+            &[
+                "ssh-keygen -Y verify -f ALLOWED_SIGNERS -I PRINCIPAL -n vigie-release -s release.sig < manifest-sha256.txt",
+            ],
             "Good \"vigie-release\" signature for …",
         );
     }

@@ -58,7 +58,8 @@ pub fn write(
     let inventory = inventory(order, pieces);
     put(&data.join("inventory.jsonl"), &listing(&inventory))?;
     put(&data.join("inventory.csv"), secrets.redact_text(&table(&inventory)).as_bytes())?;
-    let changes: Vec<Value> = pieces.exhibits.values().flat_map(|one| &one.changes).map(|change| json!(change)).collect();
+    let changes: Vec<Value> =
+        pieces.exhibits.values().flat_map(|one| &one.changes).map(|change| json!(change)).collect();
     // A change names no value; it stays as it is.
     let text: String = changes.iter().map(|line| format!("{line}\n")).collect();
     put(&data.join("redactions.jsonl"), text.as_bytes())?;
@@ -70,7 +71,10 @@ pub fn write(
     log_files(order, data)?;
     descriptors(order, data)?;
     let case = case::document(order, pieces, bundle, created);
-    put(&data.join("case.jsonld"), secrets.redact_text(&serde_json::to_string_pretty(&case).failing("writing CASE")?).as_bytes())
+    put(
+        &data.join("case.jsonld"),
+        secrets.redact_text(&serde_json::to_string_pretty(&case).failing("writing CASE")?).as_bytes(),
+    )
 }
 
 /// Every exhibit of the case, in it or not.
@@ -152,8 +156,12 @@ fn table(inventory: &[Value]) -> String {
 
 /// What happened to each exhibit that is in it, as lines and as a table to read.
 fn custody_files(order: &Order<'_>, data: &Path, secrets: &Secrets) -> Result<(), Problem> {
-    let disclosed: Vec<Entry> =
-        order.plan.disclosed().filter_map(|number| order.plan.exhibits.get(&number)).map(|one| one.entry.clone()).collect();
+    let disclosed: Vec<Entry> = order
+        .plan
+        .disclosed()
+        .filter_map(|number| order.plan.exhibits.get(&number))
+        .map(|one| one.entry.clone())
+        .collect();
     let lives = custody::lives(&order.reader, order.key, &disclosed)?;
     let (mut lines, mut text) = (String::new(), String::new());
     for (number, events) in &lives {
@@ -167,7 +175,10 @@ fn custody_files(order: &Order<'_>, data: &Path, secrets: &Secrets) -> Result<()
             let agent = event.agent.as_deref().unwrap_or("-");
             let why = event.purpose.as_deref().unwrap_or("");
             let time = event.time.get(..19).unwrap_or(&event.time);
-            text.push_str(&format!("  {time}Z  entry {:<6} {:<14} {agent:<10} {what}  {why}\n", event.entry, event.kind));
+            text.push_str(&format!(
+                "  {time}Z  entry {:<6} {:<14} {agent:<10} {what}  {why}\n",
+                event.entry, event.kind
+            ));
         }
         text.push('\n');
     }
@@ -196,8 +207,23 @@ fn sessions_and_gaps(order: &Order<'_>) -> Result<(Vec<Value>, Vec<Value>), Prob
         // Without a mandate they are of the workstation, and so of every case.
         if GAPS.contains(&entry.kind) && (own || entry.mandate.is_none()) {
             let row = custody::row(&order.reader, order.key, &entry)?;
-            let keep = ["target", "code", "line", "kind", "detail", "attempt", "count", "verdict", "why", "form", "moved_ms",
-                "adopted", "torn_bytes", "reason", "size"];
+            let keep = [
+                "target",
+                "code",
+                "line",
+                "kind",
+                "detail",
+                "attempt",
+                "count",
+                "verdict",
+                "why",
+                "form",
+                "moved_ms",
+                "adopted",
+                "torn_bytes",
+                "reason",
+                "size",
+            ];
             let said: BTreeMap<&str, &Value> =
                 keep.iter().filter(|name| !row[**name].is_null()).map(|name| (*name, &row[*name])).collect();
             gaps.push(json!({"entry": entry.sequence, "time": entry.stamp.wall.to_string(), "kind": entry.kind.name(),
@@ -215,7 +241,11 @@ fn mandates(order: &Order<'_>, data: &Path, secrets: &Secrets) -> Result<(), Pro
         put(&data.join(format!("mandates/{}.toml", mandate.id())), text.as_bytes())?;
         if !order.open_only {
             let sealed = data.join("sealed");
-            pieces::put_sealed(order, &sealed.join(format!("mandate-{}.toml.age", mandate.id())), row.document.as_bytes())?;
+            pieces::put_sealed(
+                order,
+                &sealed.join(format!("mandate-{}.toml.age", mandate.id())),
+                row.document.as_bytes(),
+            )?;
             pieces::put_sealed(
                 order,
                 &sealed.join(format!("mandate-{}.toml.sig.age", mandate.id())),
@@ -258,7 +288,8 @@ fn log_files(order: &Order<'_>, data: &Path) -> Result<(), Problem> {
     if tree.root() != reader.root() {
         return Err(Problem::unsound("the log's entries do not make up its signed head: run vigie verify"));
     }
-    let verifier = Verifier::parse(&reader.verifier_key()).ok_or_else(|| Problem::unsound("the log's key is damaged"))?;
+    let verifier =
+        Verifier::parse(&reader.verifier_key()).ok_or_else(|| Problem::unsound("the log's key is damaged"))?;
     let witnesses = reader.witnessed()?.witnesses;
     for number in order.plan.disclosed() {
         let sequence = order.plan.exhibits[&number].entry.sequence;

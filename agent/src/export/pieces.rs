@@ -88,7 +88,8 @@ fn secret(order: &Order<'_>) -> Result<[u8; 32], Problem> {
     let mut hash = Sha256::new_with_prefix(b"vigie export 1");
     for number in order.plan.disclosed() {
         let exhibit = &order.plan.exhibits[&number];
-        let part = order.reader.open_private(&exhibit.entry, order.identities).map_err(|error| closed(number, error))?;
+        let part =
+            order.reader.open_private(&exhibit.entry, order.identities).map_err(|error| closed(number, error))?;
         for opening in part.iter().flat_map(|part| &part.openings) {
             hash.update(&opening.salt);
         }
