@@ -6,6 +6,7 @@ mod bridges;
 mod descriptor;
 mod directory;
 mod exit;
+mod guards;
 mod survey;
 mod work;
 
@@ -40,6 +41,7 @@ use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Exit, Failure, FailureKi
 
 use self::blocked::Ways;
 use self::directory::Directory;
+pub use self::guards::{KeptGuard, guards, guards_file};
 pub use self::survey::{Survey, survey};
 use crate::exchange::{Dial, Dialled};
 use crate::tls::Trust;
