@@ -97,6 +97,7 @@ impl Tor {
         for folder in [&config.state_dir, &config.cache_dir] {
             private_folder(folder)?;
         }
+        directory::discard_altered(&config.cache_dir).map_err(|e| NetError::Directory(e.to_string()))?;
         let runtime = PreferredRuntime::current().map_err(|e| NetError::Client(e.to_string()))?;
         let directory = Arc::new(Directory::default());
         let client = TorClient::with_runtime(runtime)

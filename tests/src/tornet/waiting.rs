@@ -13,9 +13,9 @@ const CONSENSUS_LIMIT: Duration = Duration::from_secs(120);
 /// From the consensus to the last service that can be reached.
 pub(super) const SERVICES_LIMIT: Duration = Duration::from_secs(120);
 /// How long a service process has for its uploads before another takes its place, and how many try.
-const UPLOAD_LIMIT: Duration = Duration::from_secs(40);
+pub(super) const UPLOAD_LIMIT: Duration = Duration::from_secs(40);
 /// See [`UPLOAD_LIMIT`].
-const UPLOADS: u32 = 3;
+pub(super) const UPLOADS: u32 = 3;
 /// One attempt to reach a service.
 const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
