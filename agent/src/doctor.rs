@@ -269,7 +269,7 @@ fn core_dumps() -> Check {
 
 /// Guards that stay the same are what makes Tor safe over time.
 fn guards(store: &Path) -> Check {
-    let file = store.join("tor/state/state/guards.json");
+    let file = vigie_net::guards_file(&store.join("tor/state"));
     match std::fs::metadata(&file).and_then(|facts| facts.modified()) {
         Ok(since) => {
             let since = Timestamp::try_from(since).map(|since| since.to_string()).unwrap_or_default();

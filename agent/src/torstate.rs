@@ -7,15 +7,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
-use vigie_net::NetConfig;
+use vigie_net::{KeptGuard, NetConfig};
 
 use crate::error::Problem;
 use crate::parts::name_transports;
 use crate::workstation::Workstation;
 
-/// Largest file of guards that is read, in bytes.
-const GUARDS_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of a consensus in which its times stand (dir-spec version 3: the preamble).
 const PREAMBLE_BYTES: u64 = 4096;
 /// Arti still uses a consensus that ended so long ago (`directory_tolerance.post_valid_tolerance`).
@@ -102,12 +99,13 @@ pub fn look(store: &Path, workstation: &Workstation, now: Timestamp, reveal: boo
         tls_extra_roots: Vec::new(),
     };
     let survey = vigie_net::survey(&config).map_err(|e| Problem::input(e.to_string()))?;
+    let guards = vigie_net::guards(&config.state_dir).map_err(|e| Problem::other(e.to_string()))?;
     let shown = |(transport, line)| BridgeState { transport, line: reveal.then_some(line) };
     Ok(TorState {
         network: if survey.public { "public" } else { "test" },
         authorities: survey.authorities,
         vanguards: survey.vanguards,
-        guards: guards(&folder.join("state/state/guards.json"), reveal)?,
+        guards: guards.into_iter().map(|kept| guard(kept, reveal)).collect(),
         consensus: consensus(&folder.join("cache/dir_blobs"), now),
         bridges_used: survey.bridges_used,
         bridges: survey.bridges.into_iter().map(shown).collect(),
@@ -118,45 +116,11 @@ pub fn look(store: &Path, workstation: &Workstation, now: Timestamp, reveal: boo
     })
 }
 
-/// The guards in Arti's file; none when there is no file yet.
-fn guards(file: &Path, reveal: bool) -> Result<Vec<Guard>, Problem> {
-    let opened = match std::fs::File::open(file) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Problem::other(format!("reading Tor's guards: {error}"))),
-    };
-    let mut text = String::new();
-    opened
-        .take(GUARDS_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|e| Problem::other(format!("reading Tor's guards: {e}")))?;
-    let sets: Value = serde_json::from_str(&text).map_err(|e| {
-        Problem::other(format!("Tor's file of guards cannot be read ({e}): Arti makes it anew when it is moved away"))
-    })?;
-    Ok(read(&sets, reveal))
-}
-
-/// What the sets of guards say (Arti 0.47, `GuardSample`).
-fn read(sets: &Value, reveal: bool) -> Vec<Guard> {
-    let mut found = Vec::new();
-    for (set, sample) in sets.as_object().into_iter().flatten() {
-        let confirmed = sample["confirmed"].as_array().cloned().unwrap_or_default();
-        let mut listed: Vec<&Value> = sample["guards"].as_array().into_iter().flatten().collect();
-        // Confirmed ones first, in their order; the others as they were chosen.
-        listed.sort_by_key(|guard| confirmed.iter().position(|id| *id == guard["id"]).unwrap_or(usize::MAX));
-        for guard in listed {
-            let text = |name: &str| guard[name].as_str().map(str::to_owned);
-            let id = guard["id"]["ed25519"].as_str().or(guard["id"]["rsa"].as_str()).unwrap_or("unknown");
-            found.push(Guard {
-                set: set.clone(),
-                id: if reveal { id.to_owned() } else { format!("{}…", id.chars().take(4).collect::<String>()) },
-                added: text("added_at").unwrap_or_default(),
-                confirmed: text("confirmed_at"),
-                disabled: !guard["disabled"].is_null(),
-            });
-        }
-    }
-    found
+/// A guard as it is shown: its identity in full, or enough of it to tell two apart.
+fn guard(kept: KeptGuard, reveal: bool) -> Guard {
+    let KeptGuard { set, id, added, confirmed, disabled, addresses: _ } = kept;
+    let id = if reveal { id } else { format!("{}…", id.chars().take(4).collect::<String>()) };
+    Guard { set: set.to_owned(), id, added, confirmed, disabled }
 }
 
 /// The newest consensus among the documents that Arti keeps as files.
@@ -250,19 +214,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guards_that_were_used_come_first_and_are_hidden() {
-        let sets = serde_json::json!({"default": {
-            "guards": [
-                {"id": {"ed25519": "AAAAbbbb", "rsa": "00"}, "added_at": "2026-11-01T00:00:00Z", "confirmed_at": null, "disabled": null},
-                {"id": {"ed25519": "CCCCdddd", "rsa": "11"}, "added_at": "2026-11-02T00:00:00Z", "confirmed_at": "2026-11-03T00:00:00Z", "disabled": "TooManyIndeterminateFailures"},
-            ],
-            "confirmed": [{"ed25519": "CCCCdddd", "rsa": "11"}],
-        }});
-        let hidden = read(&sets, false);
-        assert_eq!(hidden.iter().map(|guard| guard.id.as_str()).collect::<Vec<_>>(), ["CCCC…", "AAAA…"]);
-        assert!(hidden[0].disabled && hidden[0].confirmed.is_some() && hidden[1].confirmed.is_none());
-        assert_eq!(read(&sets, true)[0].id, "CCCCdddd");
-        assert!(read(&serde_json::json!([1]), true).is_empty());
+    fn guards_are_hidden_unless_asked_for() {
+        let kept = |id: &str| KeptGuard {
+            set: "default",
+            id: id.to_owned(),
+            addresses: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 443))],
+            added: "2026-11-01T00:00:00Z".to_owned(),
+            confirmed: None,
+            disabled: true,
+        };
+        let hidden = guard(kept("CCCCdddd"), false);
+        assert!(hidden.id == "CCCC…" && hidden.disabled && hidden.set == "default", "{hidden:?}");
+        assert_eq!(guard(kept("é"), false).id, "é…");
+        assert_eq!(guard(kept("CCCCdddd"), true).id, "CCCCdddd");
     }
 
     #[test]

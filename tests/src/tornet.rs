@@ -12,24 +12,29 @@ mod control;
 mod dns;
 mod ephemeral;
 mod error;
+mod lone;
+mod making;
 mod node;
 mod onion;
 mod ports;
 mod socks;
 mod torrc;
+mod waiting;
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use self::bridge::Bridge;
 use self::control::Control;
 use self::dns::Dns;
 pub use self::ephemeral::Ephemeral;
 pub use self::error::TorNetError;
+pub use self::lone::LoneService;
 use self::node::Node;
 pub use self::onion::absent_onion;
-use self::torrc::{Authority, Exit, Shared};
+use self::torrc::Shared;
+use self::waiting::SERVICES_LIMIT;
 
 /// Directory authorities.
 const AUTHORITIES: usize = 3;
@@ -37,16 +42,6 @@ const AUTHORITIES: usize = 3;
 const RELAYS: usize = 5;
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(50);
-/// From the start to a consensus that every relay is in.
-const CONSENSUS_LIMIT: Duration = Duration::from_secs(120);
-/// From the consensus to the last service that can be reached.
-const SERVICES_LIMIT: Duration = Duration::from_secs(120);
-/// How long a service process has for its uploads before another takes its place, and how many try.
-const UPLOAD_LIMIT: Duration = Duration::from_secs(40);
-/// See [`UPLOAD_LIMIT`].
-const UPLOADS: u32 = 3;
-/// One attempt to reach a service.
-const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
 /// An onion service of the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,284 +288,6 @@ impl TorNet {
             return Err(TorNetError::ServiceName(name.to_owned()));
         }
         Ok(())
-    }
-
-    /// Makes keys and configurations and starts every process.
-    fn launch(dir: &Path, options: Options, hostile: Option<Ipv4Addr>) -> Result<Self, TorNetError> {
-        node::private_dir(dir)?;
-        let root = std::path::absolute(dir).map_err(|e| TorNetError::file("finding", dir, e))?.join("tor");
-        if root.exists() {
-            std::fs::remove_dir_all(&root).map_err(|e| TorNetError::file("removing", &root, e))?;
-        }
-        node::private_dir(&root)?;
-        let dns = Dns::start(options.dns.then_some(Ipv4Addr::LOCALHOST)).map_err(TorNetError::Machine)?;
-        let resolv_conf = resolver(&root, "resolv.conf", &dns)?;
-        let other_dns = hostile.map(|address| Dns::start(Some(address))).transpose().map_err(TorNetError::Machine)?;
-        let other = other_dns.as_ref().map(|dns| resolver(&root, "other-resolv.conf", dns)).transpose()?;
-        // Without a hostile exit every relay is one; with it, it and the one before it.
-        let exit = |place: usize| match &other {
-            None => Exit::Asks(resolv_conf.clone()),
-            Some(other) if place + 1 == AUTHORITIES + RELAYS => Exit::Asks(other.clone()),
-            Some(_) if place + 2 == AUTHORITIES + RELAYS => Exit::Asks(resolv_conf.clone()),
-            Some(_) => Exit::No,
-        };
-
-        let mut ports = ports::free(2 * (AUTHORITIES + RELAYS) + 2).map_err(TorNetError::Machine)?.into_iter();
-        let mut port = || ports.next().expect("as many ports were asked for as are taken here");
-        let mut relays = Vec::new();
-        let mut making = Vec::new();
-        for i in 0..AUTHORITIES {
-            let (or_port, dir_port) = (port(), port());
-            let node = Node::create(&root, &format!("authority{i}"))?;
-            making.push(move || {
-                // Two RSA keys of 3072 bits and one of 1024: the slow part, hence in parallel.
-                let v3_identity = node.authority_keys(dir_port)?;
-                let relay = node.relay_identity()?;
-                let authority = Authority { name: node.name.clone(), or_port, dir_port, v3_identity, relay };
-                Ok::<_, TorNetError>((node, authority))
-            });
-        }
-        let threads: Vec<_> = making.into_iter().map(std::thread::spawn).collect();
-        let mut authorities = Vec::new();
-        for thread in threads {
-            let made =
-                thread.join().map_err(|_| TorNetError::Machine(std::io::Error::other("making keys panicked")))?;
-            let (node, authority) = made?;
-            relays.push(node);
-            authorities.push(authority);
-        }
-        let shared = Shared {
-            authorities,
-            resolv_conf: resolv_conf.clone(),
-            few_guards: hostile.is_some(),
-            bandwidths: root.join("bandwidths"),
-        };
-        for (place, (node, authority)) in relays.iter().zip(&shared.authorities).enumerate() {
-            node.configure(&shared.authority(authority, &node.dir, &exit(place)))?;
-        }
-        let mut or_ports: Vec<u16> = shared.authorities.iter().map(|a| a.or_port).collect();
-        for i in 0..RELAYS {
-            let node = Node::create(&root, &format!("relay{i}"))?;
-            let (or_port, dir_port) = (port(), port());
-            or_ports.push(or_port);
-            node.configure(&shared.relay(&node.name, &node.dir, (or_port, dir_port), &exit(AUTHORITIES + i)))?;
-            relays.push(node);
-        }
-        let mut bandwidths = format!("{}\n", jiff::Timestamp::now().as_second());
-        for relay in &relays {
-            bandwidths.push_str(&format!("node_id=${} bw=1000\n", relay.relay_identity()?.rsa));
-        }
-        std::fs::write(&shared.bandwidths, bandwidths)
-            .map_err(|e| TorNetError::file("writing", &shared.bandwidths, e))?;
-        let (control_port, socks_port) = (port(), port());
-        let service_node = Node::create(&root, "services")?;
-        let client = Node::create(&root, "client")?;
-        client.configure(&shared.client(&client.name, &client.dir, socks_port))?;
-        let mut net = Self {
-            relays,
-            service_node,
-            client,
-            dns,
-            other_dns,
-            root,
-            shared,
-            services: Vec::new(),
-            or_ports,
-            control_port,
-            socks_port,
-            keep_client: options.client_socks,
-            lines: options.lines,
-        };
-        for service in options.services {
-            net.check_name(&service.name)?;
-            net.services.push((service, String::new()));
-        }
-        net.configure_services()?;
-        await_vote_phase();
-        for node in &mut net.relays {
-            node.start()?;
-        }
-        Ok(net)
-    }
-
-    fn configure_services(&self) -> Result<(), TorNetError> {
-        let services: Vec<_> = self.services.iter().map(|(service, _)| service.clone()).collect();
-        let node = &self.service_node;
-        node.configure(&self.shared.services(&node.name, &node.dir, self.control_port, &services, &self.lines))
-    }
-
-    /// Waits until the process with this data directory knows a consensus that lists every relay
-    /// with every flag.
-    fn await_consensus(&mut self, dir: PathBuf, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
-        let consensus = dir.join("cached-microdesc-consensus");
-        let want = AUTHORITIES + RELAYS;
-        let flags: &[&str] = &["Exit", "HSDir", "Running", "Valid", "V2Dir", "Guard"];
-        let flags = &flags[..flags.len() - usize::from(self.shared.few_guards)];
-        // Clients of the tests take their own from an authority; the C tor client's may be an older one.
-        let weigh = self.shared.few_guards && dir != self.client.dir;
-        let limit = if weigh { 2 * CONSENSUS_LIMIT } else { CONSENSUS_LIMIT };
-        self.until("a consensus that lists every relay", limit, cancelled, || {
-            let text = std::fs::read_to_string(&consensus).unwrap_or_default();
-            let full = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("s "))
-                .filter(|has| flags.iter().all(|want| has.split(' ').any(|flag| flag == *want)))
-                .count();
-            if full < want {
-                return Err(format!("{full} of {want}"));
-            }
-            // A relay without weight is chosen by nobody: early votes know no measurements yet.
-            let weights = text.lines().filter_map(|line| line.strip_prefix("w Bandwidth="));
-            let weightless = weights.filter(|rest| *rest == "0" || rest.starts_with("0 ")).count();
-            if weigh && weightless > 0 {
-                return Err(format!("{weightless} relays without weight"));
-            }
-            Ok(())
-        })
-    }
-
-    fn control(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Control, TorNetError> {
-        let (port, dir) = (self.control_port, self.service_node.dir.clone());
-        self.until("a control port of the service process", SERVICES_LIMIT, cancelled, || {
-            Control::open(port, &dir).map_err(|e| e.to_string())
-        })
-    }
-
-    /// Waits for the `hostname` file of every service.
-    fn read_onions(&mut self, cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
-        let dir = self.service_node.dir.clone();
-        let names: Vec<String> = self.services.iter().map(|(service, _)| service.name.clone()).collect();
-        let onions = self.until("the names of the onion services", SERVICES_LIMIT, cancelled, || {
-            names
-                .iter()
-                .map(|name| {
-                    std::fs::read_to_string(torrc::service_dir(&dir, name).join("hostname"))
-                        .ok()
-                        .map(|text| text.trim().to_owned())
-                        .filter(|onion| onion.ends_with(".onion"))
-                        .ok_or_else(|| format!("`{name}` has none yet"))
-                })
-                .collect::<Result<Vec<_>, _>>()
-        })?;
-        for (slot, onion) in self.services.iter_mut().zip(onions) {
-            slot.1 = onion;
-        }
-        Ok(())
-    }
-
-    fn await_published(
-        &mut self,
-        control: &mut Control,
-        services: &[HiddenService],
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), TorNetError> {
-        let onions: Vec<(String, String)> =
-            services.iter().map(|service| (service.name.clone(), self.onion(&service.name))).collect();
-        // A tor whose upload failed for want of a circuit tries again only when the descriptor's time
-        // is over, in an hour or two; a new process uploads at once.
-        for _ in 1..UPLOADS {
-            match self.await_uploads(control, &onions, UPLOAD_LIMIT, cancelled) {
-                Err(TorNetError::NotReady { .. }) => {}
-                other => return other,
-            }
-            self.service_node.stop();
-            self.service_node.start()?;
-            *control = self.control(cancelled)?;
-        }
-        self.await_uploads(control, &onions, SERVICES_LIMIT, cancelled)
-    }
-
-    fn await_uploads(
-        &mut self,
-        control: &mut Control,
-        onions: &[(String, String)],
-        limit: Duration,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), TorNetError> {
-        self.until("descriptors on every HSDir", limit, cancelled, || {
-            control.hear().map_err(|e| e.to_string())?;
-            // Eight relays are fewer than the places of a descriptor's two replicas in the ring
-            // (rend-spec-v3 [WHERE-HSDESC]): each of them holds it.
-            for (name, onion) in onions {
-                let holders = control.hsdirs(onion);
-                if holders < AUTHORITIES + RELAYS {
-                    return Err(format!("`{name}` is on {holders}"));
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Waits until the client gets through to each service (with nothing listening behind it:
-    /// until the service says so).
-    fn await_reachable(&mut self, services: &[HiddenService], cancelled: &dyn Fn() -> bool) -> Result<(), TorNetError> {
-        let socks_port = self.socks_port;
-        for service in services {
-            let onion = self.onion(&service.name);
-            let wanted = format!("the service `{}` answering", service.name);
-            self.until(&wanted, SERVICES_LIMIT, cancelled, || {
-                let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, service.local_port)).is_ok();
-                match socks::probe(socks_port, &onion, service.virtual_port, PROBE_LIMIT) {
-                    Ok(socks::CONNECTED) => Ok(()),
-                    // The service itself answered that nothing listens behind it (yet).
-                    Ok(socks::GENERAL_FAILURE | socks::REFUSED) if !listens => Ok(()),
-                    Ok(code) => Err(format!("SOCKS reply {code:#04x}")),
-                    Err(e) => Err(e.to_string()),
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Looks at a condition until it holds; a tor process that ends is an error at once.
-    fn until<T>(
-        &mut self,
-        wanted: &str,
-        limit: Duration,
-        cancelled: &dyn Fn() -> bool,
-        mut holds: impl FnMut() -> Result<T, String>,
-    ) -> Result<T, TorNetError> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let seen = match holds() {
-                Ok(value) => return Ok(value),
-                Err(seen) => seen,
-            };
-            if cancelled() {
-                return Err(TorNetError::Cancelled);
-            }
-            for node in self.relays.iter_mut().chain([&mut self.service_node, &mut self.client]) {
-                if let Some(status) = node.ended() {
-                    return Err(TorNetError::Died { name: node.name.clone(), status, log: node.last_lines() });
-                }
-            }
-            if Instant::now() > deadline {
-                let log = [&self.relays[0], &self.service_node, &self.client].map(Node::last_lines).concat();
-                return Err(TorNetError::NotReady { wanted: wanted.to_owned(), seen, limit, log });
-            }
-            std::thread::sleep(POLL);
-        }
-    }
-}
-
-/// A file that names a name server.
-fn resolver(root: &Path, name: &str, dns: &Dns) -> Result<PathBuf, TorNetError> {
-    let path = root.join(name);
-    std::fs::write(&path, format!("nameserver 127.0.0.1:{}\n", dns.port()))
-        .map_err(|e| TorNetError::file("writing", &path, e))?;
-    Ok(path)
-}
-
-/// Authorities vote 4 s before each full 5 s until there is a consensus, and a relay that misses
-/// that first vote waits 20 s for the next. So the network starts right after such a moment: 4 s
-/// are enough for every relay to publish itself.
-fn await_vote_phase() {
-    const INTERVAL_MS: i64 = 5_000;
-    const JUST_VOTED_MS: i64 = 1_100;
-    let phase = jiff::Timestamp::now().as_millisecond().rem_euclid(INTERVAL_MS);
-    let wait = (JUST_VOTED_MS - phase).rem_euclid(INTERVAL_MS);
-    if wait < INTERVAL_MS - 500 {
-        std::thread::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
     }
 }
 

@@ -55,6 +55,9 @@ mod machine;
 mod mandates;
 #[path = "e2e/network.rs"]
 mod network;
+#[allow(dead_code, reason = "its forgeries are the other tests' affair")]
+#[path = "../../store/onion/tests/onion/kit.rs"]
+mod onionkit;
 #[path = "e2e/opened.rs"]
 mod opened;
 #[path = "e2e/plugin.rs"]
@@ -63,6 +66,8 @@ mod plugin;
 mod published;
 #[path = "e2e/reasons.rs"]
 mod reasons;
+#[path = "e2e/relays.rs"]
+mod relays;
 #[path = "e2e/restored.rs"]
 mod restored;
 #[path = "e2e/restricted.rs"]
@@ -86,6 +91,8 @@ mod tsa;
 mod witness;
 #[path = "e2e/witness_acts.rs"]
 mod witness_acts;
+#[path = "e2e/work.rs"]
+mod work;
 #[path = "e2e/world.rs"]
 mod world;
 
@@ -110,8 +117,10 @@ fn cases() -> Vec<Case> {
         cookies::cases(),
         restored::cases(),
         restricted::cases(),
+        work::cases(),
         isolation::cases(),
         reasons::cases(),
+        relays::cases(),
         retention::cases(),
         clock::cases(),
         time::cases(),
@@ -150,7 +159,7 @@ fn main() -> ExitCode {
     // Vigie starts its parts without its environment.
     let part = std::env::args_os().nth(1).is_some_and(|argument| argument == vigie_agent::PART);
     if part {
-        reasons::set_clock();
+        clock::set();
     }
     if part || std::env::var_os(station::AS_VIGIE).is_some() {
         return vigie_agent::cli::main();

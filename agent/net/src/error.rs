@@ -22,6 +22,9 @@ pub enum NetError {
     /// A directory.
     #[error("making Arti's directory: {0}: check its owner and permissions (0700)")]
     Directory(String),
+    /// The guards that Arti keeps.
+    #[error("Tor's file of guards cannot be read ({0}): Arti makes it anew when it is moved away")]
+    Guards(String),
     /// A trust anchor.
     #[error("a trust anchor of [tls] extra_roots is not a certificate: {0}")]
     TrustAnchor(String),

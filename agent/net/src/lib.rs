@@ -24,7 +24,7 @@ use vigie_wire::net::{
 pub use error::NetError;
 pub use serve::serve;
 pub use tor::addresses::{Reach, reach};
-pub use tor::{Survey, survey};
+pub use tor::{KeptGuard, Survey, guards, guards_file, survey};
 
 /// What the network part is started with.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ mod bridges;
 mod descriptor;
 mod directory;
 mod exit;
+mod guards;
 mod survey;
 mod work;
 
@@ -14,7 +15,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arti_client::config::dir::{FallbackDir, NetworkConfigBuilder};
 use arti_client::config::vanguards::VanguardConfig;
@@ -40,6 +41,7 @@ use vigie_wire::net::{Bootstrap, CircuitKey, Consensus, Exit, Failure, FailureKi
 
 use self::blocked::Ways;
 use self::directory::Directory;
+pub use self::guards::{KeptGuard, guards, guards_file};
 pub use self::survey::{Survey, survey};
 use crate::exchange::{Dial, Dialled};
 use crate::tls::Trust;
@@ -54,6 +56,8 @@ pub struct Tor {
     directory: Arc<Directory>,
     /// One token per key, until the key is retired.
     tokens: Mutex<HashMap<CircuitKey, IsolationToken>>,
+    /// When a key was last given fresh circuits because a stream was not answered.
+    left: Mutex<HashMap<CircuitKey, Instant>>,
     /// Keeps circuits to exits apart from all others.
     exits: IsolationToken,
     /// Which relays are neighbours.
@@ -95,6 +99,7 @@ impl Tor {
         for folder in [&config.state_dir, &config.cache_dir] {
             private_folder(folder)?;
         }
+        directory::discard_altered(&config.cache_dir).map_err(|e| NetError::Directory(e.to_string()))?;
         let runtime = PreferredRuntime::current().map_err(|e| NetError::Client(e.to_string()))?;
         let directory = Arc::new(Directory::default());
         let client = TorClient::with_runtime(runtime)
@@ -107,6 +112,7 @@ impl Tor {
             client,
             directory,
             tokens: Mutex::default(),
+            left: Mutex::default(),
             exits: IsolationToken::new(),
             subnets,
             network,
@@ -215,7 +221,22 @@ impl Tor {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         *tokens.entry(key).or_insert_with(IsolationToken::new)
     }
+
+    /// Leaves the circuits of a key for fresh ones, unless that was done a short while ago. Says whether it did.
+    fn leave(&self, key: CircuitKey, now: Instant) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.get(&key).is_some_and(|before| now.saturating_duration_since(*before) < LEAVE) {
+            return false;
+        }
+        left.insert(key, now);
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(key, IsolationToken::new());
+        true
+    }
 }
+
+/// How long a key keeps circuits that it was given in the place of others. With fresh ones Arti asks for the
+/// descriptor anew: in a quarter of an hour less often than there are directories that have it (six, rend-spec-v3).
+const LEAVE: Duration = Duration::from_secs(180);
 
 /// How often a consensus is looked for, and how long in between.
 const CONSENSUS_TRIES: u8 = 20;
@@ -238,6 +259,7 @@ impl Dial for Tor {
     }
 
     fn retire(&self, key: CircuitKey) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
@@ -248,9 +270,15 @@ impl Tor {
         let mut prefs = StreamPrefs::new();
         prefs.set_isolation(self.token(key));
         prefs.connect_to_onion_services(tor_config::BoolOrAuto::Explicit(true));
-        self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await.map_err(|e| {
+        let opened = self.client.connect_with_prefs((scope.host.as_str(), scope.port), &prefs).await;
+        opened.map_err(|e| {
+            let kind = layer(&e, e.kind());
+            // A relay on the way may let nothing through any more. Arti keeps such a circuit for the next stream.
+            if kind == FailureKind::Timeout {
+                self.leave(key, Instant::now());
+            }
             // The detail is the kind's own text: Arti's messages can carry host names.
-            Failure { kind: layer(&e, e.kind()), detail: e.kind().to_string() }
+            Failure { kind, detail: e.kind().to_string() }
         })
     }
 }

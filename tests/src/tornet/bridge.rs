@@ -1,10 +1,10 @@
 //! A bridge of the network: a relay that the consensus does not name, in the open or behind obfs4proxy.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::node::Node;
-use super::{POLL, TorNet, TorNetError, ports};
+use super::{TorNet, TorNetError, ports};
 
 /// From its start until it can serve.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,34 +31,21 @@ impl TorNet {
         node.configure(&self.shared.bridge(&node.name, &node.dir, or_port, obfs4.map(|program| (program, pt_port))))?;
         node.start()?;
         let log = node.dir.join("stdout");
-        let ready = |path: &PathBuf, word: &str| std::fs::read_to_string(path).ok().filter(|text| text.contains(word));
-        wait(&mut node, "a bridge that has the directory", || ready(&log, "Bootstrapped 100%").is_some())?;
+        let ready = |path: &PathBuf, word: &str| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            if text.contains(word) { Ok(text) } else { Err("nothing".to_owned()) }
+        };
+        node.until("a bridge that has the directory", LIMIT, || ready(&log, "Bootstrapped 100%"))?;
         let fingerprint = node.second_word("fingerprint")?;
         let (line, port) = match obfs4 {
             None => (format!("127.0.0.1:{or_port} {fingerprint}"), or_port),
             Some(_) => {
                 let file = node.dir.join("pt_state/obfs4_bridgeline.txt");
-                wait(&mut node, "the certificate of obfs4", || ready(&file, "cert=").is_some())?;
-                let text = std::fs::read_to_string(&file).map_err(|e| TorNetError::file("reading", &file, e))?;
+                let text = node.until("the certificate of obfs4", LIMIT, || ready(&file, "cert="))?;
                 let certificate = text.split_whitespace().find(|word| word.starts_with("cert=")).unwrap_or_default();
                 (format!("obfs4 127.0.0.1:{pt_port} {fingerprint} {certificate} iat-mode=0"), pt_port)
             }
         };
         Ok(Bridge { _node: node, line, port })
     }
-}
-
-fn wait(node: &mut Node, wanted: &str, holds: impl Fn() -> bool) -> Result<(), TorNetError> {
-    let deadline = Instant::now() + LIMIT;
-    while !holds() {
-        if let Some(status) = node.ended() {
-            return Err(TorNetError::Died { name: node.name.clone(), status, log: node.last_lines() });
-        }
-        if Instant::now() > deadline {
-            let (wanted, seen, log) = (wanted.to_owned(), "nothing".to_owned(), node.last_lines());
-            return Err(TorNetError::NotReady { wanted, seen, limit: LIMIT, log });
-        }
-        std::thread::sleep(POLL);
-    }
-    Ok(())
 }

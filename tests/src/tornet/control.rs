@@ -89,6 +89,14 @@ impl Control {
         Err(std::io::Error::other("the directory gave no descriptor"))
     }
 
+    /// Hands a descriptor to directories; their taking it is heard of as that of another.
+    pub(super) fn post_descriptor(&mut self, onion: &str, hsdirs: &[String], text: &[u8]) -> std::io::Result<()> {
+        let servers: Vec<_> = hsdirs.iter().map(|rsa| format!("SERVER={rsa}")).collect();
+        let label = onion.trim_end_matches(".onion");
+        let lines = String::from_utf8_lossy(text).lines().collect::<Vec<_>>().join("\r\n");
+        self.send(&format!("+HSPOST {} HSADDRESS={label}\r\n{lines}\r\n.", servers.join(" ")))
+    }
+
     fn note(&mut self, line: &str) {
         // 650 HS_DESC UPLOADED HSAddress AuthType HsDir …
         let mut words = line.split_whitespace().skip(2);

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::TorNetError;
+use super::{POLL, TorNetError};
 use crate::process;
 
 /// How long the key tools of tor may take on a busy machine.
@@ -134,6 +134,29 @@ impl Node {
     /// Whether the process has ended by itself.
     pub(super) fn ended(&mut self) -> Option<std::process::ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// Looks at a condition until it holds; a process that ends is an error at once.
+    pub(super) fn until<T>(
+        &mut self,
+        wanted: &str,
+        limit: Duration,
+        mut holds: impl FnMut() -> Result<T, String>,
+    ) -> Result<T, TorNetError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let seen = match holds() {
+                Ok(value) => return Ok(value),
+                Err(seen) => seen,
+            };
+            if let Some(status) = self.ended() {
+                return Err(TorNetError::Died { name: self.name.clone(), status, log: self.last_lines() });
+            }
+            if Instant::now() > deadline {
+                return Err(TorNetError::NotReady { wanted: wanted.to_owned(), seen, limit, log: self.last_lines() });
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Process id while it runs.

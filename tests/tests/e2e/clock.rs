@@ -1,14 +1,16 @@
 //! A workstation whose clock is wrong.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use vigie_tests::desk::{Target, revocations};
 use vigie_tests::process::Command;
 
 use crate::ensure;
-use crate::station::{Outcome, Station, refused};
+use crate::machine::PATIENCE;
+use crate::station::{Outcome, PURPOSE, Station, refused};
 use crate::world::{Case, CaseResult, World};
 
 /// Cases of this theme.
@@ -16,21 +18,82 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "clock::nothing_is_written_before_the_newest_entry", run: set_back },
         Case { name: "clock::a_clock_behind_the_consensus_begins_no_session", run: behind_the_consensus },
+        Case { name: "clock::a_run_goes_on_when_hours_are_gone", run: hours_gone },
     ]
+}
+
+/// What libfaketime wants in the environment, for an offset in faketime(1)'s words (`-1h`). What measures spans of
+/// time is left alone.
+pub fn faked(offset: &str) -> Outcome<Vec<(String, String)>> {
+    let set = Command::new("faketime").args(["-f", offset, "env"]).run()?.success()?.text();
+    let value = |name: &str| {
+        let line = set.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.map(|value| (name.to_owned(), value.to_owned())).ok_or_else(|| format!("faketime sets no {name}"))
+    };
+    let monotonic = ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned());
+    Ok(vec![value("LD_PRELOAD")?, value("FAKETIME")?, monotonic])
+}
+
+/// The same for an offset that stands in a file, looked at anew each second.
+fn faked_by(file: &Path) -> Outcome<Vec<(String, String)>> {
+    let fixed = faked("+0")?.into_iter().filter(|(name, _)| name != "FAKETIME");
+    let more = [("FAKETIME_TIMESTAMP_FILE", file.display().to_string()), ("FAKETIME_CACHE_DURATION", "1".to_owned())];
+    Ok(fixed.chain(more.map(|(name, value)| (name.to_owned(), value))).collect())
 }
 
 /// The command under a wall clock that is off by so much (`-1h`, in faketime(1)'s words).
 pub fn shifted(command: Command, offset: &str) -> Outcome<Command> {
-    let set = Command::new("faketime").args(["-f", offset, "env"]).run()?.success()?.text();
-    let value = |name: &str| {
-        let line = set.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
-        line.map(str::to_owned).ok_or_else(|| format!("faketime sets no {name}"))
-    };
-    Ok(command
-        .env("LD_PRELOAD", value("LD_PRELOAD")?)
-        .env("FAKETIME", value("FAKETIME")?)
-        // What measures spans of time is left alone.
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1"))
+    Ok(faked(offset)?.into_iter().fold(command, |command, (name, value)| command.env(name, value)))
+}
+
+/// Ends the name of a file beside the program: what stands in it comes into the environment of its parts, of all
+/// (`parts`) or of one, which *launcher* starts without one. So a part can have another clock.
+const ENVIRONMENT: &str = ".environment";
+
+/// Starts a part anew under the clock that a file beside the program sets.
+pub fn set() {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
+    let part = std::env::args_os().nth(2).unwrap_or_default();
+    let names = [part.to_string_lossy().into_owned(), "parts".to_owned()];
+    let file = |name: &String| beside.as_ref().map(|folder| folder.join(format!("{name}{ENVIRONMENT}")));
+    let Some(text) = names.iter().filter_map(file).find_map(|file| std::fs::read_to_string(file).ok()) else { return };
+    if std::env::var_os("LD_PRELOAD").is_some() {
+        return;
+    }
+    let set = text.lines().filter_map(|line| line.split_once('='));
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let error = std::process::Command::new("/proc/self/exe").arg0(name).args(arguments).envs(set).exec();
+    eprintln!("starting a part under another clock: {error}");
+}
+
+/// The program in a folder of its own, whose parts have another clock.
+pub struct PartsClock {
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl PartsClock {
+    /// For one part, or for all (`parts`).
+    pub fn new(station: &Station, part: &str, clock: &[(String, String)]) -> Outcome<Self> {
+        let folder = station.desk.path("program");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::hard_link(std::env::current_exe()?, folder.join("vigie"))?;
+        let file = folder.join(format!("{part}{ENVIRONMENT}"));
+        let lines: Vec<_> = clock.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(&file, lines.join("\n"))?;
+        Ok(Self { folder, file })
+    }
+
+    /// That program on the station's store.
+    pub fn command(&self, station: &Station, args: &[&str]) -> Command {
+        station.command_as(&self.folder.join("vigie"), args).env("VIGIE_STORE", "store")
+    }
+
+    /// From now on they have the right clock.
+    pub fn right(&self) -> Outcome<()> {
+        Ok(std::fs::remove_file(&self.file)?)
+    }
 }
 
 /// Files of a store by their path; the catalogue is the database's own affair.
@@ -130,5 +193,52 @@ fn behind_the_consensus(world: &World) -> CaseResult {
         notes.iter().filter(|note| note.as_str().is_some_and(|n| n.contains("the clock was set"))).count() == 2,
         "{notes:?}"
     );
+    Ok(())
+}
+
+/// A laptop that slept: in the middle of a run the wall clock is hours later, for *record* and *net* alike.
+fn hours_gone(world: &World) -> CaseResult {
+    const HOURS: &str = "+5h";
+    let include = ["/", "/page/1**"].map(str::to_owned).to_vec();
+    let station =
+        Station::desk(world, "hours-gone", &[Target { include, ..Target::onion("bulk", &world.net.onion("bulk")) }])?;
+    // Ten pages a second.
+    let path = station.desk.path("profile.toml");
+    let text = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, text.replace("min_ms = 0", "min_ms = 100").replace("max_ms = 0", "max_ms = 100"))?;
+    station.set_up_quickly("store")?;
+    // Where both may read.
+    let file = station.store().join("tor/clock");
+    std::fs::create_dir_all(station.store().join("tor"))?;
+    std::fs::write(&file, "+0\n")?;
+    let fake = faked_by(&file)?;
+    let clock = PartsClock::new(&station, "net", &fake)?;
+    let command = clock.command(&station, &["run", "--once", "--purpose", PURPOSE]);
+    let mut run = fake.into_iter().fold(command, |command, (name, value)| command.env(name, value)).spawn()?;
+    station.seen_during(&mut run, 5)?;
+    std::fs::write(station.desk.path("clock"), format!("{HOURS}\n"))?;
+    std::fs::rename(station.desk.path("clock"), &file)?;
+    let output = run.wait(PATIENCE)?.exits(0)?;
+    // Whoever looks now has the later clock as well.
+    let json = |args: &[&str]| -> Outcome<serde_json::Value> {
+        let output = shifted(station.vigie(&[args, &["--json"]].concat()), HOURS)?.run()?.success()?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let log = json(&["log", "--rows"])?;
+    let log = log.as_array().ok_or("no list")?;
+    let places = |kind: &str| log.iter().enumerate().filter(move |(_, e)| e["kind"] == kind).collect::<Vec<_>>();
+    let jumps = places("clock-jump");
+    let [(place, jump)] = jumps.as_slice() else { return Err(format!("{jumps:?} {}", output.errors()).into()) };
+    let moved = jump["row"]["moved_ms"].as_i64().unwrap_or_default();
+    ensure!((moved - 5 * 3_600_000).abs() < 10_000, "{jump}");
+    let exhibits = places("exhibit");
+    ensure!(exhibits.len() == 112, "{} pages: {}", exhibits.len(), output.errors());
+    ensure!(exhibits.iter().filter(|(at, _)| at > place).count() > 10, "it did not go on: {log:?}");
+    let failures = places("failure");
+    ensure!(failures.is_empty(), "{failures:?}");
+    let checked = json(&["verify", "--unlocked", "--identity", "keys/case.txt"])?;
+    ensure!(checked["sound"] == true && checked["exhibits"] == 112, "{checked}");
+    let notes = checked["notes"].as_array().ok_or("no notes")?;
+    ensure!(notes.iter().any(|note| note.as_str().is_some_and(|n| n.contains("the clock was set"))), "{notes:?}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use vigie_tests::desk::Target;
 use vigie_tests::process::Command;
 
 use crate::ensure;
-use crate::machine::one_line;
+use crate::machine::{PATIENCE, one_line};
 use crate::station::{Outcome, PURPOSE, Station};
 use crate::world::{Case, CaseResult, World};
 
@@ -14,6 +14,7 @@ use crate::world::{Case, CaseResult, World};
 pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "published::a_session_keeps_each_services_signed_descriptor", run: kept },
+        Case { name: "published::a_service_that_publishes_anew_in_the_middle_of_a_run", run: anew },
         Case { name: "published::others_check_it_without_us", run: others },
     ]
 }
@@ -78,6 +79,48 @@ fn kept(world: &World) -> CaseResult {
         "{exhibits}"
     );
     ensure!(station.vigie(&["exhibits"]).run()?.success()?.text().contains("DESCRIPTOR"), "no column");
+    Ok(())
+}
+
+/// The service comes back with its key and other introduction points. The run finds its new descriptor and goes on;
+/// a session keeps one descriptor of each time period, the first, and the next session keeps the new one.
+fn anew(world: &World) -> CaseResult {
+    let mut lone = world.net.start_lone_service(&world.dir("anew-net")?, "anew", world.sites.bulk.port, &[])?;
+    let include = ["/", "/page/1**"].map(str::to_owned).to_vec();
+    let station = Station::paced(world, "anew", &[Target { include, ..Target::onion("anew", &lone.onion) }])?;
+    let mut run = station.run_once().spawn()?;
+    station.seen_during(&mut run, 5)?;
+    let onion = lone.onion.clone();
+    lone.stop();
+    lone.start()?;
+    ensure!(lone.onion == onion, "it has another name");
+    let output = run.wait(PATIENCE)?;
+    let failures = station.rows("failure")?;
+    ensure!(matches!(output.code(), Some(0 | 4)) && !failures.is_empty(), "{:?} {}", output.code(), output.errors());
+    // What was under way was cut, its relays knew it no more, or nobody came.
+    let known = ["introduction", "introduction-refused", "rendezvous", "timeout", "closed-empty", "other"];
+    let fits = |row: &Value| row["kind"].as_str().is_some_and(|kind| known.contains(&kind));
+    ensure!(failures.iter().all(fits), "{failures:?}");
+    let entries = station.entries()?;
+    let failed = entries.iter().position(|(kind, _)| kind == "failure").ok_or("nothing failed")?;
+    let later = entries[failed..].iter().filter(|(kind, _)| kind == "exhibit").count();
+    ensure!(later > 50, "{later} pages after the first failure: {}", output.errors());
+
+    station.capture(&format!("http://{onion}/page/1")).run()?.exits(0)?;
+    let listed = station.json(&["descriptor", "list"])?;
+    let listed = listed.as_array().ok_or("no list")?;
+    let sessions: Vec<_> = listed.iter().map(|one| one["session"].clone()).collect();
+    let (last, run) = sessions.split_last().ok_or("none was kept")?;
+    ensure!(!run.is_empty() && run.iter().all(|session| session == &run[0] && session != last), "{listed:?}");
+    // More than one of a session only when a period ended meanwhile (here they last 8 minutes).
+    let mut periods: Vec<_> = listed[..run.len()].iter().map(|one| one["from"].to_string()).collect();
+    periods.dedup();
+    ensure!(periods.len() == run.len(), "{listed:?}");
+    let revision = |one: &Value| one["revision"].as_u64();
+    let (first, second) = (&listed[0], &listed[listed.len() - 1]);
+    ensure!(first["from"] != second["from"] || revision(first) < revision(second), "{listed:?}");
+    let found = station.sound()?["descriptors"].as_array().ok_or("none")?.clone();
+    ensure!(found.len() == listed.len() && found.iter().all(|one| one["onion"] == onion), "{found:?}");
     Ok(())
 }
 

@@ -1,10 +1,8 @@
 //! Why Tor does not come up, in words that an investigator can act on, on the terminal and on record.
 
-use std::os::unix::process::CommandExt;
-
 use vigie_tests::desk::Target;
-use vigie_tests::process::Command;
 
+use crate::clock::{PartsClock, faked};
 use crate::ensure;
 use crate::faults::unreachable;
 use crate::machine::one_line;
@@ -18,25 +16,9 @@ pub fn cases() -> Vec<Case> {
         Case { name: "reasons::a_clock_that_is_days_behind", run: |world| wrong_clock(world, "behind", "-5d") },
         Case { name: "reasons::no_guard_can_be_reached", run: no_guard },
         Case { name: "reasons::a_bridge_line_that_is_wrong", run: wrong_bridge },
+        Case { name: "reasons::a_directory_that_others_signed", run: others_signed },
+        Case { name: "reasons::a_kept_directory_that_was_altered", run: altered },
     ]
-}
-
-/// Beside the program: what stands in it comes into the environment of its parts, which *launcher* starts without
-/// one. So a part can have another clock.
-const ENVIRONMENT: &str = "parts.environment";
-
-/// Starts a part anew under the clock that a file beside the program sets.
-pub fn set_clock() {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(ENVIRONMENT)));
-    let Some(text) = beside.and_then(|file| std::fs::read_to_string(file).ok()) else { return };
-    if std::env::var_os("LD_PRELOAD").is_some() {
-        return;
-    }
-    let set = text.lines().filter_map(|line| line.split_once('='));
-    let mut arguments = std::env::args_os();
-    let name = arguments.next().unwrap_or_default();
-    let error = std::process::Command::new("/proc/self/exe").arg0(name).args(arguments).envs(set).exec();
-    eprintln!("starting a part under another clock: {error}");
 }
 
 /// The last failure on record.
@@ -50,24 +32,16 @@ fn recorded(station: &Station) -> Outcome<String> {
 fn wrong_clock(world: &World, way: &str, offset: &str) -> CaseResult {
     let onion = world.net.onion("market-a");
     let station = Station::quick(world, &format!("clock-{way}"), &[Target::onion("market-a", &onion)])?;
-    let folder = station.desk.path("program");
-    std::fs::create_dir_all(&folder)?;
-    let program = folder.join("vigie");
-    std::fs::hard_link(std::env::current_exe()?, &program)?;
-    let set = Command::new("faketime").args(["-f", offset, "env"]).run()?.success()?.text();
-    let wanted = ["LD_PRELOAD=", "FAKETIME="];
-    let mut lines: Vec<_> = set.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))).collect();
-    lines.push("FAKETIME_DONT_FAKE_MONOTONIC=1");
-    std::fs::write(folder.join(ENVIRONMENT), lines.join("\n"))?;
+    let clock = PartsClock::new(&station, "parts", &faked(offset)?)?;
     let url = format!("http://{onion}/offer/3");
     let args = ["capture", &url, "--purpose", PURPOSE];
-    let output = station.command_as(&program, &args).env("VIGIE_STORE", "store").run()?;
+    let output = clock.command(&station, &args).run()?;
     let said = format!("the clock is 5 days {way}");
     refused(&output, 1, &["Tor is not ready: ", &said, "set it right"])?;
     ensure!(recorded(&station)?.contains(&said), "{}", recorded(&station)?);
     // The same with the right clock.
-    std::fs::remove_file(folder.join(ENVIRONMENT))?;
-    station.command_as(&program, &args).env("VIGIE_STORE", "store").run()?.exits(0)?;
+    clock.right()?;
+    clock.command(&station, &args).run()?.exits(0)?;
     station.sound()?;
     Ok(())
 }
@@ -96,5 +70,76 @@ fn wrong_bridge(world: &World) -> CaseResult {
     one_line(&station.vigie(&["tor", "status"]).run()?, 2, &words)?;
     std::fs::write(station.desk.path("vigie.toml"), good)?;
     station.sound()?;
+    Ok(())
+}
+
+/// The network's directory is not signed by enough of the authorities that this workstation believes.
+fn others_signed(world: &World) -> CaseResult {
+    let onion = world.net.onion("market-a");
+    let station = Station::quick(world, "others-signed", &[Target::onion("market-a", &onion)])?;
+    station.configure("[fetch]\nbootstrap_ms = 30000")?;
+    let path = station.desk.path("vigie.toml");
+    let good = std::fs::read_to_string(&path)?;
+    let believed = |strangers: usize| -> Outcome<()> {
+        let mut table: toml::Table = good.parse()?;
+        let ids = table["tor"]["tor_network"]["authorities"]["v3idents"].as_array_mut().ok_or("no authorities")?;
+        for (number, id) in ids.iter_mut().take(strangers).enumerate() {
+            *id = format!("{number:0>40}").into();
+        }
+        Ok(std::fs::write(&path, toml::to_string(&table)?)?)
+    };
+    let url = format!("http://{onion}/offer/3");
+    // More than half have to have signed (dir-spec): two strangers of three are too many, three as well.
+    for strangers in [3, 2] {
+        believed(strangers)?;
+        let output = station.capture(&url).run()?;
+        refused(&output, 1, &["Tor is not ready: ", "no usable directory", "not within 30000 ms"])?;
+        ensure!(recorded(&station)?.contains("no usable directory"), "{}", recorded(&station)?);
+        ensure!(station.seen()?.is_empty(), "something was captured");
+        station.sound()?;
+    }
+    // Anti-test: one stranger is outvoted, and the folders that met the others still serve.
+    believed(1)?;
+    station.capture(&url).run()?.exits(0)?;
+    station.sound()?;
+    Ok(())
+}
+
+/// What Arti keeps of the directory was altered: it is believed no more than one that comes from afar.
+fn altered(world: &World) -> CaseResult {
+    let onion = world.net.onion("market-a");
+    let station = Station::quick(world, "altered-directory", &[Target::onion("market-a", &onion)])?;
+    let url = format!("http://{onion}/offer/3");
+    station.capture(&url).run()?.exits(0)?;
+    let folder = station.store().join("tor/cache/dir_blobs");
+    let consensuses = || -> Outcome<Vec<std::path::PathBuf>> {
+        let all = std::fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
+        let named = all.into_iter().filter(|file| file.file_name().to_string_lossy().starts_with("con_microdesc_"));
+        Ok(named.map(|file| file.path()).collect())
+    };
+    // Every relay an exit no more, and then none that can be read.
+    let alterations: [fn(String) -> Vec<u8>; 2] =
+        [|text| text.replace("\ns Exit ", "\ns ").into_bytes(), |text| text.as_bytes()[..text.len() / 2].to_vec()];
+    for alter in alterations {
+        let kept = consensuses()?;
+        ensure!(!kept.is_empty(), "Arti keeps none in {}", folder.display());
+        let mut doctored = Vec::new();
+        for file in kept {
+            let text = std::fs::read_to_string(&file)?;
+            let other = alter(text.clone());
+            ensure!(other != text.as_bytes(), "nothing was altered");
+            std::fs::write(&file, &other)?;
+            doctored.push(other);
+        }
+        let before = station.seen()?.len();
+        let output = station.capture(&url).run()?.exits(0)?;
+        ensure!(station.seen()?.len() == before + 1, "{}", output.errors());
+        // What the record rests on is another.
+        let private = station.opened()?.private(vigie_store::Kind::SessionOpen)?.pop().ok_or("no session")?;
+        let sha256 = private["consensus"]["sha256"].as_str().unwrap_or_default().to_owned();
+        let of = |bytes: &Vec<u8>| data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
+        ensure!(!sha256.is_empty() && doctored.iter().all(|bytes| of(bytes) != sha256), "{private}");
+        station.sound()?;
+    }
     Ok(())
 }

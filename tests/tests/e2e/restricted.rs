@@ -3,6 +3,7 @@
 use vigie_tests::desk::Target;
 
 use crate::ensure;
+use crate::machine::PATIENCE;
 use crate::station::{Outcome, PURPOSE, Station, refused};
 use crate::world::{Case, CaseResult, GUARDED, WORKING, World, x25519};
 
@@ -11,6 +12,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case { name: "restricted::a_service_opens_to_the_profile_that_has_its_key", run: keys },
         Case { name: "restricted::what_is_no_key_or_has_no_right_to_be_kept", run: bad_keys },
+        Case { name: "restricted::keys_are_handed_over_again_to_a_network_process_that_is_started_again", run: again },
         Case { name: "restricted::work_that_is_offered_and_not_asked_for", run: work },
     ]
 }
@@ -106,6 +108,36 @@ fn keys(world: &World) -> CaseResult {
     std::fs::write(&planted, &bytes)?;
     ensure!(holds(&station.desk.path("state"), &bytes)?, "the scan sees nothing");
     std::fs::remove_file(planted)?;
+    station.sound()?;
+    Ok(())
+}
+
+/// A network process that takes the place of another knows nothing; the session's keys come to it from *record*.
+fn again(world: &World) -> CaseResult {
+    let onion = world.net.onion(GUARDED);
+    let targets = [Target::onion("guarded", &onion)];
+    let station = Station::desk(world, "client-keys-again", &targets)?;
+    let actions = ["observe", "authenticate"].map(toml::Value::from).to_vec();
+    station.sign_mandate(&station.desk.mandate(&targets, jiff::Timestamp::now())?.with("actions", actions))?;
+    station.pace()?;
+    station.set_up_quickly("store")?;
+    let label = onion.trim_end_matches(".onion");
+    std::fs::write(station.desk.path("key"), format!("{label}:descriptor:x25519:{}", world.client_key))?;
+    key(&station, &["add", "key", "--purpose", PURPOSE]).run()?.success()?;
+    let mut run = station.run_once().spawn()?;
+    station.seen_during(&mut run, 3)?;
+    crate::confined::kill_net(&run)?;
+    let output = run.wait(PATIENCE)?;
+    let said = output.errors();
+    ensure!(said.contains("the network process is started again: it was killed"), "{said}");
+    let entries = station.entries()?;
+    let failures: Vec<_> = entries.iter().filter(|(kind, _)| kind == "failure").map(|(_, row)| row).collect();
+    ensure!(failures.iter().all(|row| row["kind"] == "network-process"), "{failures:?}");
+    // What was under way when it died is a failure; whatever came after the last of them came with the key.
+    let died = entries.iter().rposition(|(kind, _)| kind == "failure").ok_or("nothing was under way")?;
+    let later = entries[died..].iter().filter(|(kind, _)| kind == "exhibit").count();
+    ensure!(later >= 3, "{later} pages after it: {said}");
+    ensure!(station.log("session-open")?.len() == 1, "one session");
     station.sound()?;
     Ok(())
 }

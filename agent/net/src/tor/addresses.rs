@@ -3,15 +3,12 @@
 
 use std::net::SocketAddr;
 
-use serde::Deserialize;
 use tor_linkspec::HasAddrs;
 
 use super::bridges::{self, Bridge};
+use super::guards::guards;
 use super::{completed, read};
 use crate::{NetConfig, NetError};
-
-/// Largest file of guards that is read, in bytes; Arti keeps some 60 guards.
-const GUARDS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Addresses by what they are; each list sorted, without repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,49 +38,11 @@ pub fn reach(config: &NetConfig) -> Result<Reach, NetError> {
     let directory = arti.dir_mgr_config().map_err(|e| NetError::Config(e.to_string()))?;
     let mut fallbacks: Vec<SocketAddr> = directory.fallbacks().iter().flat_map(HasAddrs::addrs).collect();
     sort(&mut fallbacks);
-    Ok(Reach { bridges, guards: guards(config)?, fallbacks })
-}
-
-/// As Arti keeps them: sets of guards by name, of which those of bridges are in the configuration.
-#[derive(Deserialize, Default)]
-struct Kept {
-    #[serde(default)]
-    default: Set,
-    #[serde(default)]
-    restricted: Set,
-}
-
-#[derive(Deserialize, Default)]
-struct Set {
-    #[serde(default)]
-    guards: Vec<Guard>,
-}
-
-#[derive(Deserialize)]
-struct Guard {
-    #[serde(default)]
-    orports: Vec<SocketAddr>,
-}
-
-fn guards(config: &NetConfig) -> Result<Vec<SocketAddr>, NetError> {
-    let file = config.state_dir.join("state/guards.json");
-    let failing = |why: String| NetError::Directory(format!("reading the guards that Arti keeps: {why}"));
-    let bytes = match std::fs::File::open(&file) {
-        Ok(file) => {
-            let mut bytes = Vec::new();
-            let mut limited = std::io::Read::take(file, GUARDS_BYTES);
-            std::io::Read::read_to_end(&mut limited, &mut bytes).map_err(|e| failing(e.to_string()))?;
-            bytes
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failing(error.to_string())),
-    };
-    let kept: Kept = serde_json::from_slice(&bytes).map_err(|e| failing(e.to_string()))?;
-    let sets = [kept.default, kept.restricted];
-    let mut found: Vec<SocketAddr> =
-        sets.into_iter().flat_map(|set| set.guards).flat_map(|guard| guard.orports).collect();
-    sort(&mut found);
-    Ok(found)
+    // Those of bridges are in the configuration.
+    let kept = guards(&config.state_dir)?.into_iter().filter(|guard| guard.set != "bridges");
+    let mut guards: Vec<SocketAddr> = kept.flat_map(|guard| guard.addresses).collect();
+    sort(&mut guards);
+    Ok(Reach { bridges, guards, fallbacks })
 }
 
 fn sort(addresses: &mut Vec<SocketAddr>) {

@@ -38,6 +38,12 @@ impl Tor {
                 Err(Failure { kind: FailureKind::Timeout, detail })
             }
         };
+        if stream.as_ref().is_err_and(|failure| failure.kind == FailureKind::Timeout) {
+            // It may be dead at any of its relays: the next stream gets another.
+            if let Ok(circuits) = self.client.circmgr() {
+                circuits.retire_circ(&tunnel.unique_id());
+            }
+        }
         Dialled { through: Some(through), stream }
     }
 

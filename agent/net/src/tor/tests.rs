@@ -155,6 +155,14 @@ async fn a_client_starts_without_touching_the_network() {
     let token = tor.token(one);
     assert_eq!(tor.token(one), token);
     assert_ne!(tor.token(two), token);
+    // A circuit that answers nothing is left for another, and that one not at once.
+    let now = Instant::now();
+    assert!(tor.leave(one, now));
+    let fresh = tor.token(one);
+    assert_ne!(fresh, token);
+    assert!(!tor.leave(one, now + LEAVE - Duration::from_millis(1)) && tor.token(one) == fresh);
+    assert!(tor.leave(one, now + LEAVE) && tor.token(one) != fresh);
+    let token = tor.token(one);
     tor.retire(one);
     assert_ne!(tor.token(one), token, "a retired key has no way back to its circuits");
     assert_eq!(tor.tokens.lock().expect("tokens").len(), 2);

@@ -26,7 +26,12 @@ impl Secret {
     /// From a seed (RFC 8032, section 5.1.5).
     pub fn new(seed: u8) -> Self {
         let hash: [u8; 64] = Sha512::digest([seed; 32]).into();
-        let (scalar, nonces) = hash.split_first_chunk::<32>().expect("64 bytes");
+        Self::expanded(&hash)
+    }
+
+    /// From what a seed expands to, which is what C tor keeps.
+    pub fn expanded(bytes: &[u8; 64]) -> Self {
+        let (scalar, nonces) = bytes.split_first_chunk::<32>().expect("64 bytes");
         Self { scalar: Scalar::from_bytes_mod_order(clamp_integer(*scalar)), nonces: nonces.try_into().expect("32") }
     }
 
