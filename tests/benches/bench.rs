@@ -8,7 +8,8 @@
 //!
 //! Themes (all without arguments): `record` (pages per second and memory, against bare Arti with
 //! hyper and against curl through C tor), `cpu` (processor time per page, against bare Arti with
-//! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite and redb), `proof`
+//! hyper), `verify` (against `sha256sum`), `start` (from the command to
+//! the first page, against bare Arti; memory of all processes), `append` (durable appends, against SQLite and redb), `proof`
 //! (inclusion proofs from a million entries, against `tlog_tiles`), `scale` (a large store: opening, look-ups,
 //! proofs, memory, space; against the aims alone).
 //!
@@ -38,6 +39,8 @@ mod record;
 mod scale;
 #[path = "bench/site.rs"]
 mod site;
+#[path = "bench/start.rs"]
+mod start;
 #[path = "bench/stop.rs"]
 mod stop;
 #[path = "bench/verify.rs"]
@@ -56,8 +59,7 @@ use crate::world::World;
 /// Result of anything here; an error ends the bench with its text.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str =
-    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof] [scale]";
+const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [start] [append] [proof] [scale]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +67,17 @@ enum Theme {
     Record,
     Cpu,
     Verify,
+    Start,
     Append,
     Proof,
     Scale,
 }
 
-const ALL: [Theme; 6] = [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof, Theme::Scale];
+const ALL: [Theme; 7] =
+    [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Start, Theme::Append, Theme::Proof, Theme::Scale];
+
+/// Pages of the site in `start`.
+const START_PAGES: usize = 20;
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +118,7 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "record" => Some(Theme::Record),
             "cpu" => Some(Theme::Cpu),
             "verify" => Some(Theme::Verify),
+            "start" => Some(Theme::Start),
             "append" => Some(Theme::Append),
             "proof" => Some(Theme::Proof),
             "scale" => Some(Theme::Scale),
@@ -154,6 +162,10 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
         if asked(Theme::Verify) {
             verify::run(&rounds.store, &mut table)?;
         }
+    }
+    if asked(Theme::Start) {
+        let world = World::start(&dir.path().join("start"), START_PAGES)?;
+        start::run(&world, sizes.rounds, &mut table)?;
     }
     if asked(Theme::Append) {
         append::run(dir.path(), sizes.rounds, sizes.appends, &mut table)?;

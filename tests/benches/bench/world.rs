@@ -74,13 +74,9 @@ impl World {
     /// Vigie records all pages into a new store, which is given back with the measures.
     pub fn vigie(&self, round: usize) -> Outcome<(Round, PathBuf)> {
         let name = format!("store-{round}");
-        let origin = format!("vigie.example/bench-{round}");
+        self.set_up(&name)?;
         let with_store = |args: &[&str]| self.command(args).arg("--store").arg(&name);
         let run = |command: Command| command.run().and_then(Output::success);
-        run(self.command(&["init", &name, "--allowed-signers", "keys/allowed_signers", "--origin", &origin]))?;
-        run(with_store(&["mandate", "add", "mandate.toml"]))?;
-        run(with_store(&["mandate", "revoke", "revocations.toml"]))?;
-        run(with_store(&["profile", "new", "profile.toml"]))?;
 
         self.site.forget();
         let command = with_store(&["run", "--once", "--quiet", "--json", "--purpose", "bench"]);
@@ -105,11 +101,7 @@ impl World {
     /// Arti and hyper alone fetch all pages and drop them.
     pub fn bare(&self, round: usize) -> Outcome<Round> {
         self.site.forget();
-        let command = Command::new(std::env::current_exe()?)
-            .arg(bare::COMMAND)
-            .arg(self.desk.path("arti.toml"))
-            .arg(self.dir.join(format!("bare-{round}")))
-            .args([&self.onion, &self.pages.to_string()]);
+        let command = self.bare_command(&format!("bare-{round}"), self.pages)?;
         let mut watched = watch(command.spawn_with_open_input()?, &self.site, &self.net.pids(), LIMIT)?;
         watched.output = watched.output.success()?;
         let told: bare::Told = serde_json::from_slice(&watched.output.stdout)?;
@@ -117,6 +109,45 @@ impl World {
             return Err(format!("bare Arti read {} bytes of {} pages", told.bytes, self.pages).into());
         }
         Ok(self.round("bare Arti + hyper", &watched, told.ended))
+    }
+
+    /// This program as bare Arti and hyper, which keep what they know of the network in this folder.
+    pub fn bare_command(&self, folder: &str, pages: usize) -> Outcome<Command> {
+        let command = Command::new(std::env::current_exe()?).arg(bare::COMMAND).arg(self.desk.path("arti.toml"));
+        Ok(command.arg(self.dir.join(folder)).args([&self.onion, &pages.to_string()]))
+    }
+
+    /// A store of this name, ready for a run.
+    pub fn set_up(&self, name: &str) -> Outcome<()> {
+        let origin = format!("vigie.example/bench-{name}");
+        let with_store = |args: &[&str]| self.command(args).arg("--store").arg(name);
+        let run = |command: Command| command.run().and_then(Output::success);
+        run(self.command(&["init", name, "--allowed-signers", "keys/allowed_signers", "--origin", &origin]))?;
+        run(with_store(&["mandate", "add", "mandate.toml"]))?;
+        run(with_store(&["mandate", "revoke", "revocations.toml"]))?;
+        run(with_store(&["profile", "new", "profile.toml"]))?;
+        Ok(())
+    }
+
+    /// One page into a store.
+    pub fn capture(&self, store: &str) -> Command {
+        let page = format!("http://{}/page/0", self.onion);
+        self.command(&["capture", &page, "--store", store, "--quiet", "--purpose", "bench"])
+    }
+
+    /// Round after round into a store.
+    pub fn rounds(&self, store: &str) -> Command {
+        self.command(&["run", "--every", "1h", "--store", store, "--quiet", "--purpose", "bench"])
+    }
+
+    /// Begins a new count of what the site is asked.
+    pub fn forget(&self) {
+        self.site.forget();
+    }
+
+    /// When the site was first asked for a page since.
+    pub fn first_asked(&self) -> Option<Timestamp> {
+        self.site.asked().first
     }
 
     /// One curl process fetches all pages through C tor's SOCKS port and drops them.
