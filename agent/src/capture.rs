@@ -8,6 +8,7 @@ use vigie_config::authorize::{Element, MediaPolicy, Via};
 use vigie_config::refusal::Refusal;
 use vigie_config::target::TargetUrl;
 use vigie_store::{Commitment, Kind, Receipt, StateOp};
+use vigie_wire::draw::Picture;
 use vigie_wire::limits::DECODED_BODY_BYTES;
 use vigie_wire::parse::{Document, Page, PageKind, Requisite, RequisiteClass, Stylesheet};
 
@@ -17,6 +18,7 @@ use crate::fetch::{Exchange, Missed};
 use crate::obstacle;
 use crate::originals::Originals;
 use crate::parts::Unread;
+use crate::picture::{self, Album};
 use crate::record::{Capture, Part, custody, one_line, seal};
 use crate::rows::{ExhibitRow, TlsRow};
 use crate::session::Session;
@@ -88,6 +90,18 @@ pub async fn capture(
         Some(page) if page.kind == PageKind::Html => requisites(session, originals, last, page).await,
         _ => Gathered::default(),
     };
+    let mut picture = None;
+    if page.as_ref().is_some_and(|page| page.kind == PageKind::Html) {
+        let album = std::mem::take(&mut gathered.album);
+        match picture::draw(session, document(last), album).await {
+            Some(Ok(drawn)) => picture = Some(drawn),
+            Some(Err(why)) => {
+                session.monitor.line(&format!("a page of {} has no picture: {why}", last.target));
+                gathered.facts.push(("picture".into(), format!("none: {}", one_line(&why))));
+            }
+            None => {}
+        }
+    }
     if session.stopping() {
         return Outcome::Stopped;
     }
@@ -117,6 +131,7 @@ pub async fn capture(
         obstacle: obstacle.map(str::to_owned),
         again,
         page,
+        picture,
         facts,
         main: chain.exchanges.len() - 1,
         two_exits: TwoExits::of(twice.iter().map(|compared| &compared.verdict)),
@@ -295,6 +310,8 @@ struct Gathered {
     facts: Vec<(String, String)>,
     failed: u32,
     unread: u32,
+    /// What the page is drawn with.
+    album: Album,
 }
 
 /// Fetches what the mandate lets a capture hold beside the page itself.
@@ -323,6 +340,10 @@ async fn requisites(
                     "requisite-in-session".into(),
                     format!("{} {} {elsewhere}", class(requisite.class), one_line(&requisite.url)),
                 ));
+                match session.shelf.find(&requisite.url) {
+                    Some(document) => gathered.album.add(&requisite.url, document),
+                    None => gathered.miss(&requisite, format!("recorded in {elsewhere}")),
+                }
                 continue;
             }
             if gathered.exchanges.len() + running.len() >= most {
@@ -330,12 +351,14 @@ async fn requisites(
                     "not-fetched".into(),
                     format!("{} {}: more than {most} elements", class(requisite.class), one_line(&requisite.url)),
                 ));
+                gathered.miss(&requisite, format!("not fetched: more than {most} elements"));
                 continue;
             }
             if session.powers.media_policy(element(requisite.class)) == MediaPolicy::Withhold {
                 gathered
                     .facts
                     .push(("withheld".into(), format!("{} {}", class(requisite.class), one_line(&requisite.url))));
+                gathered.miss(&requisite, "withheld by the mandate".into());
                 continue;
             }
             let session = Arc::clone(session);
@@ -376,13 +399,14 @@ async fn requisites(
                             }
                         }
                     }
-                    gathered.take(exchange, compared, &requisite);
+                    gathered.take(session, exchange, compared, &requisite);
                 }
                 Ok(Err(Missed::Refused(refusal))) => {
                     gathered.facts.push((
                         "refused".into(),
                         format!("{} {} {}", class(requisite.class), one_line(&requisite.url), refusal.code()),
                     ));
+                    gathered.miss(&requisite, "not permitted by the mandate".into());
                     gathered.refused.push((requisite.url, refusal));
                 }
                 Ok(Err(Missed::Failed(failure))) => {
@@ -391,6 +415,7 @@ async fn requisites(
                         "failed".into(),
                         format!("{} {}: {}", class(requisite.class), one_line(&requisite.url), failure.detail),
                     ));
+                    gathered.miss(&requisite, "could not be fetched".into());
                 }
                 Ok(Err(Missed::Stopped)) | Err(_) => {}
             }
@@ -400,7 +425,33 @@ async fn requisites(
 }
 
 impl Gathered {
-    fn take(&mut self, exchange: Exchange, compared: Option<Compared>, requisite: &Requisite) {
+    /// Where the page shows this element, a box says why it is not there.
+    fn miss(&mut self, requisite: &Requisite, why: String) {
+        if picture::shows(requisite.class) {
+            self.album.miss(&requisite.url, why);
+        }
+    }
+
+    /// What a picture of the page gets of an element.
+    fn show(&mut self, session: &Session, exchange: &Exchange, requisite: &Requisite) {
+        if session.pictures.is_none() || !picture::shows(requisite.class) {
+            return;
+        }
+        if exchange.media == MediaPolicy::HashOnly {
+            let digest = data_encoding::HEXLOWER.encode(&exchange.payload_sha256);
+            let why = format!("withheld by the mandate, sha256:{digest}, {} bytes", exchange.payload_bytes);
+            self.album.miss(&requisite.url, why);
+        } else if exchange.status() != 200 {
+            self.album.miss(&requisite.url, format!("the server answered with status {}", exchange.status()));
+        } else {
+            let document = document(exchange);
+            session.shelf.keep(&requisite.url, &document);
+            self.album.add(&requisite.url, document);
+        }
+    }
+
+    fn take(&mut self, session: &Session, exchange: Exchange, compared: Option<Compared>, requisite: &Requisite) {
+        self.show(session, &exchange, requisite);
         // Where bytes are hashed and let go, so are those of the second answer.
         let hashed = exchange.media == MediaPolicy::HashOnly;
         self.twice.extend(compared.map(|all| Compared { second: all.second.filter(|_| !hashed), ..all }));
@@ -475,6 +526,7 @@ struct Sealing {
     tls: Option<TlsRow>,
     two_exits: Option<TwoExits>,
     page: Option<Page>,
+    picture: Option<Picture>,
     facts: Vec<(String, String)>,
     incomplete: Option<String>,
     attempt: u32,
@@ -498,8 +550,14 @@ impl Sealing {
             })
             .collect();
         let fresh = originals.prepare(session, &parts, date);
-        let mut capture =
-            Capture { parts, main: self.main, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
+        let mut capture = Capture {
+            parts,
+            main: self.main,
+            page: self.page.take(),
+            picture: self.picture.take(),
+            facts: std::mem::take(&mut self.facts),
+            date,
+        };
         let sealing = Arc::clone(session);
         let sealed = tokio::task::spawn_blocking(move || seal(&sealing, &mut capture)).await;
         let sealed = match sealed.failing("sealing a capture").and_then(|sealed| sealed) {

@@ -34,7 +34,8 @@ use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
 use crate::outside::{self, Outside};
-use crate::parts::{Launcher, Net, ParsePool};
+use crate::parts::{DrawPool, Launcher, Net, ParsePool};
+use crate::picture::Shelf;
 use crate::rows::{FailureRow, ProfileRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
@@ -68,6 +69,8 @@ pub struct Plan {
     pub launcher: Arc<Launcher>,
     /// Reads pages.
     pub pages: Arc<ParsePool>,
+    /// Draws pages.
+    pub pictures: Arc<DrawPool>,
     /// What this process put on.
     pub confinement: Confinement,
 }
@@ -303,6 +306,8 @@ async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session, Problem> {
         consensus,
         net,
         pages: plan.pages,
+        pictures: plan.workstation.pictures.draw.then_some(plan.pictures),
+        shelf: Shelf::default(),
         confinement,
         software: software(&plan.workstation),
         workstation: plan.workstation,
@@ -388,8 +393,18 @@ async fn confinement(plan: &Plan, net: &Net) -> Result<serde_json::Value, Proble
     let parse =
         parse.map_err(|unread| Problem::other(format!("starting the process that reads pages: {}", unread.0)))?;
     let own = plan.confinement.clone();
+    let mut all = vec![("record", own), ("net", net.confinement()), ("parse", parse)];
+    if plan.workstation.pictures.draw {
+        let pictures = Arc::clone(&plan.pictures);
+        let draw =
+            tokio::task::spawn_blocking(move || pictures.confinement()).await.failing("starting to draw pages")?;
+        all.push((
+            "draw",
+            draw.map_err(|why| Problem::other(format!("starting the process that draws pages: {}", why.0)))?,
+        ));
+    }
     let mut record = serde_json::Map::new();
-    for (name, put_on) in [("record", own), ("net", net.confinement()), ("parse", parse)] {
+    for (name, put_on) in all {
         for missing in put_on.missing() {
             plan.monitor.line(&format!("WITHOUT SANDBOX: {name} runs without {}", missing.name()));
         }

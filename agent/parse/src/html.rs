@@ -19,15 +19,22 @@ const TEXT_NODES: usize = 2_000;
 /// Most frames whose document stands in the page itself.
 const INNER_FRAMES: usize = 100;
 
-/// Reads a page into `page`.
-pub fn read(
-    document: &Document,
-    bytes: &[u8],
-    mut charset: Charset,
-    base: Base,
-    page: &mut Page,
-    warnings: &mut Warnings,
-) {
+/// A page's tree and what it was built from.
+pub struct Built {
+    /// The tree.
+    pub tree: Tree,
+    /// The character set in the end.
+    pub charset: Charset,
+    /// What is left of the limits.
+    pub budget: Budget,
+    /// What was odd.
+    pub odd: Warnings,
+    /// Bytes of text.
+    pub length: usize,
+}
+
+/// Builds the tree, a second time where a `<meta>` corrects the guess of the character set.
+pub fn build(document: &Document, bytes: &[u8], mut charset: Charset) -> Built {
     let xml = kind::is_xhtml(document.content_type.as_deref());
     let build = |charset: &Charset| {
         let (mut odd, budget) = (Warnings::default(), Budget::default());
@@ -48,6 +55,12 @@ pub fn read(
             (tree, budget, odd, length) = build(&charset);
         }
     }
+    Built { tree, charset, budget, odd, length }
+}
+
+/// Reads a page into `page`.
+pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, page: &mut Page, warnings: &mut Warnings) {
+    let Built { tree, charset, budget, odd, length } = build(document, bytes, charset);
     warnings.append(odd);
     page.charset = charset.name();
     page.charset_source = charset.source.into();

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
-use crate::parts::{Launcher, ParsePool};
+use crate::parts::{DrawPool, Launcher, ParsePool};
 use crate::run::{Plan, ROUND, Report, Work, transports};
 use crate::secrets::{self, Secret};
 use crate::stop::Stop;
@@ -105,6 +105,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
     agent.through(&launcher);
     let agent = Arc::new(agent);
     let pages = Arc::new(ParsePool::new(Arc::clone(&launcher)));
+    let pictures = Arc::new(DrawPool::new(Arc::clone(&launcher)));
     let confinement = confine(folder, &launcher)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let stop = Stop::default();
@@ -126,6 +127,7 @@ fn work(args: Common, once: bool, what: impl Fn() -> Work) -> Result<u8, Problem
             monitor: Arc::clone(&terminal),
             launcher: Arc::clone(&launcher),
             pages: Arc::clone(&pages),
+            pictures: Arc::clone(&pictures),
             confinement: confinement.clone(),
         };
         let report = runtime.block_on(crate::run::run(plan, what(), stop.clone()))?;
