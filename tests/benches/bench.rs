@@ -10,7 +10,7 @@
 //! hyper and against curl through C tor), `cpu` (processor time per page, against bare Arti with
 //! hyper), `verify` (against `sha256sum`), `append` (durable appends, against SQLite and redb), `proof`
 //! (inclusion proofs from a million entries, against `tlog_tiles`), `scale` (a large store: opening, look-ups,
-//! proofs, memory, space; against the aims alone).
+//! proofs, memory, space; against the aims alone), `pictures` (pages drawn, against headless Chromium where there is one).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -30,6 +30,8 @@ mod cpu;
 mod machine;
 #[path = "bench/numbers.rs"]
 mod numbers;
+#[path = "bench/pictures.rs"]
+mod pictures;
 #[path = "bench/proof.rs"]
 mod proof;
 #[path = "bench/record.rs"]
@@ -56,8 +58,7 @@ use crate::world::World;
 /// Result of anything here; an error ends the bench with its text.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str =
-    "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof] [scale]";
+const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [append] [proof] [scale] [pictures]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +69,11 @@ enum Theme {
     Append,
     Proof,
     Scale,
+    Pictures,
 }
 
-const ALL: [Theme; 6] = [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof, Theme::Scale];
+const ALL: [Theme; 7] =
+    [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Append, Theme::Proof, Theme::Scale, Theme::Pictures];
 
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
     let result = match args.split_first() {
         Some((command, rest)) if command == bare::COMMAND => bare::main(rest),
         Some((command, rest)) if command == scale::COMMAND => scale::main(rest),
+        Some((command, rest)) if command == pictures::COMMAND => pictures::main(rest),
         // cargo adds `--bench` to whatever it is given.
         _ => match themes(args.iter().map(String::as_str).filter(|arg| *arg != "--bench")) {
             Some(themes) => bench(&themes),
@@ -114,6 +118,7 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "append" => Some(Theme::Append),
             "proof" => Some(Theme::Proof),
             "scale" => Some(Theme::Scale),
+            "pictures" => Some(Theme::Pictures),
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
@@ -163,6 +168,9 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
     }
     if asked(Theme::Scale) {
         scale::run(dir.path(), sizes.exhibits, &mut table)?;
+    }
+    if asked(Theme::Pictures) {
+        pictures::run(dir.path(), sizes.rounds, &mut table)?;
     }
     table.print();
     Ok(())

@@ -53,6 +53,8 @@ mod mandates;
 mod network;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/pictures.rs"]
+mod pictures;
 #[path = "e2e/plugin.rs"]
 mod plugin;
 #[path = "e2e/published.rs"]
@@ -103,6 +105,7 @@ fn cases() -> Vec<Case> {
         addresses::cases(),
         mandates::cases(),
         running::cases(),
+        pictures::cases(),
         cookies::cases(),
         restored::cases(),
         restricted::cases(),
