@@ -12,14 +12,15 @@ use vigie_store::{Receipt, StateOp};
 use vigie_wire::parse::{Page, PageKind};
 
 use self::chain::follow;
-use self::reading::{Reading, read};
+use self::reading::{Reading, document, read};
 use self::requisites::{Gathered, requisites};
 use self::sealing::Sealing;
 use crate::exits::TwoExits;
 use crate::fetch::Exchange;
 use crate::obstacle;
 use crate::originals::Originals;
-use crate::record::custody;
+use crate::picture;
+use crate::record::{custody, one_line};
 use crate::rows::TlsRow;
 use crate::session::Session;
 use crate::wanted::Wanted;
@@ -87,6 +88,18 @@ pub async fn capture(
         Some(page) if page.kind == PageKind::Html => requisites(session, originals, last, page).await,
         _ => Gathered::default(),
     };
+    let mut picture = None;
+    if page.as_ref().is_some_and(|page| page.kind == PageKind::Html) {
+        let album = std::mem::take(&mut gathered.album);
+        match picture::draw(session, document(last), album).await {
+            Some(Ok(drawn)) => picture = Some(drawn),
+            Some(Err(why)) => {
+                session.monitor.line(&format!("a page of {} has no picture: {why}", last.target));
+                gathered.facts.push(("picture".into(), format!("none: {}", one_line(&why))));
+            }
+            None => {}
+        }
+    }
     if session.stopping() {
         return Outcome::Stopped;
     }
@@ -116,6 +129,7 @@ pub async fn capture(
         obstacle: obstacle.map(str::to_owned),
         again,
         page,
+        picture,
         facts,
         main: chain.exchanges.len() - 1,
         two_exits: TwoExits::of(twice.iter().map(|compared| &compared.verdict)),

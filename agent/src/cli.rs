@@ -18,6 +18,7 @@ mod passphrase;
 mod profile;
 mod profile_key;
 mod proof;
+mod render;
 mod restore;
 mod retention;
 mod review;
@@ -117,6 +118,8 @@ enum Command {
         after_help = "Example:\n  vigie exhibit get 3 --sealed --to 3.age --store store --purpose 'for the custodian'"
     )]
     Exhibit(exhibit::ExhibitCommand),
+    /// Draw a page of a plain file as a picture.
+    Render(render::RenderArgs),
     /// Show the log; prove that an entry is in it.
     Log(log::LogArgs),
     /// Print the signed head of the log, as text and as a QR code.
@@ -277,6 +280,7 @@ pub fn main() -> ExitCode {
         Command::Firewall(args) => firewall::firewall(args),
         Command::Exhibits(args) => exhibit::list(args),
         Command::Exhibit(command) => exhibit::exhibit(command),
+        Command::Render(args) => render::render(args),
         Command::Custody(args) => custody::custody(args),
         Command::Descriptor(command) => descriptor::descriptor(command),
         Command::Export(args) => export::run(*args),

@@ -13,7 +13,7 @@ use vigie_store::clock::{Clock, ClockStatus};
 use vigie_wire::control::{Part, Probe, Probed};
 
 use crate::monitor::Monitor;
-use crate::parts::{Launcher, Net, ParsePool};
+use crate::parts::{DrawPool, Launcher, Net, ParsePool, Pool, Work};
 use crate::run::start;
 use crate::workstation::Workstation;
 
@@ -103,21 +103,27 @@ fn seccomp() -> Check {
 
 /// Starts each process as a run does, and tries from inside.
 async fn processes(patient: &Patient<'_>) -> Vec<Check> {
-    let pool = Arc::new(ParsePool::new(Arc::clone(&patient.launcher)));
+    let pages = Arc::new(ParsePool::new(Arc::clone(&patient.launcher)));
+    let pictures = Arc::new(DrawPool::new(Arc::clone(&patient.launcher)));
     let nothing = Role::Record { write: Vec::new(), read: Vec::new() };
-    let mut checks = Vec::new();
-    for (what, part, role) in [("record", Part::Recorder, nothing), ("parse", Part::Parse, Role::Parse)] {
-        let tries = Arc::clone(&pool);
-        let tried = tokio::task::spawn_blocking(move || {
-            Probe::ALL.map(|probe| (probe, tries.probe(part, probe).map_err(|unread| unread.0)))
-        });
-        checks.push(match tried.await {
-            Ok(tried) => judged(what, probe::meant(&role), tried),
-            Err(error) => Check::new(what, State::Bad, error.to_string()),
-        });
-    }
+    let mut checks = vec![
+        worker("record", &pages, Part::Recorder, &nothing).await,
+        worker("parse", &pages, Part::Parse, &Role::Parse).await,
+        worker("draw", &pictures, Part::Draw, &Role::Draw).await,
+    ];
     checks.extend(net(patient).await);
     checks
+}
+
+async fn worker<W: Work>(what: &'static str, pool: &Arc<Pool<W>>, part: Part, role: &Role) -> Check {
+    let tries = Arc::clone(pool);
+    let tried = tokio::task::spawn_blocking(move || {
+        Probe::ALL.map(|probe| (probe, tries.probe(part, probe).map_err(|unread| unread.0)))
+    });
+    match tried.await {
+        Ok(tried) => judged(what, probe::meant(role), tried),
+        Err(error) => Check::new(what, State::Bad, error.to_string()),
+    }
 }
 
 async fn net(patient: &Patient<'_>) -> Vec<Check> {

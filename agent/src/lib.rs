@@ -32,6 +32,7 @@ mod obstacle;
 mod originals;
 mod outside;
 mod parts;
+mod picture;
 mod protect;
 mod reach;
 mod record;

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! record ──> launcher ──> net     (Tor and HTTP)
-//!   │            └──────> parse   (hostile bytes in, plain values out)
+//!   │            ├──────> parse   (hostile bytes in, plain values out)
+//!   │            └──────> draw    (recorded pages in, pictures out)
 //!   └── one socket pair to each
 //! ```
 //!
@@ -12,9 +13,9 @@
 
 mod launcher;
 mod net;
-mod parse;
 mod pool;
 mod transport;
+mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use vigie_wire::control::{Protection, Transport};
 
 pub use launcher::Launcher;
 pub use net::{Net, name_transports};
-pub use pool::{ParsePool, Unread};
+pub use pool::{DrawPool, Drawing, ParsePool, Pool, Reading, Unread, Work};
 
 /// The hidden command under which the program is one of its parts.
 pub const PART: &str = "part";
@@ -64,8 +65,9 @@ pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode>
         Some("launcher") => launcher::serve(sign_with.as_deref(), &transports, &may_lack),
         Some(transport::WRAPPED) => transport::become_it(transports.first()?, &may_lack),
         Some("net") => vigie_net::serve(),
-        Some("parse") => parse::serve(&Role::Parse, &may_lack),
-        Some("recorder") => parse::serve(&Role::Record { write: Vec::new(), read: Vec::new() }, &may_lack),
+        Some("parse") => worker::serve::<Reading>(&Role::Parse, &may_lack),
+        Some("draw") => worker::serve::<Drawing>(&Role::Draw, &may_lack),
+        Some("recorder") => worker::serve::<Reading>(&Role::Record { write: Vec::new(), read: Vec::new() }, &may_lack),
         _ => return None,
     };
     Some(match ended {

@@ -6,6 +6,7 @@ use std::io::Write;
 use jiff::Timestamp;
 use vigie_store::{SealedExhibit, Sealer};
 use vigie_warc::{WarcWriter, records};
+use vigie_wire::draw::Picture;
 use vigie_wire::parse::Page;
 
 use crate::error::{Failing, Problem};
@@ -44,6 +45,8 @@ pub struct Capture {
     pub parts: Vec<Part>,
     /// What *parse* read in the page.
     pub page: Option<Page>,
+    /// What the page looks like.
+    pub picture: Option<Picture>,
     /// Which of them is the page.
     pub main: usize,
     /// Facts for the page's metadata record: (name, value).
@@ -83,7 +86,35 @@ fn write<W: Write>(
     }
     let url = capture.parts.first().map(|part| part.exchange.url.reveal().to_owned());
     warc.metadata(date, &info_id, url.as_deref(), main.as_deref(), &fields)?;
+    if let (Some(drawn), Some(main)) = (capture.picture.take(), capture.parts.get(capture.main)) {
+        picture(warc, date, &info_id, main, &drawn)?;
+    }
     Ok(())
+}
+
+/// The page as a picture: one record per tile, `urn:fullPage:URL`, from the second on with `#2`, `#3` …, and one
+/// that says what drew it and what is missing in it.
+fn picture<W: Write>(
+    warc: &mut WarcWriter<W>,
+    date: Timestamp,
+    info_id: &str,
+    page: &Part,
+    drawn: &Picture,
+) -> Result<(), vigie_warc::WarcError> {
+    let urn = format!("urn:fullPage:{}", page.exchange.url.reveal());
+    let mut fields = vec![
+        field("picture-of", &page.record_id),
+        field("picture-is", "drawn by Vigie from recorded bytes, without scripts: an aid, not what was received"),
+        field("page-size", format!("{} x {} pixels", drawn.width, drawn.height)),
+    ];
+    fields.extend(drawn.facts.iter().map(|(name, value)| field(name, one_line(value))));
+    for (number, tile) in (1..).zip(&drawn.tiles) {
+        let name = if number == 1 { urn.clone() } else { format!("{urn}#{number}") };
+        warc.resource(date, info_id, &name, "image/png", &tile.png)?;
+        fields.push(field("tile", format!("{number}: {} pixels from {} on", tile.height, tile.top)));
+    }
+    fields.extend(drawn.warnings.iter().map(|warning| field("picture-warning", one_line(warning))));
+    warc.metadata(date, info_id, Some(&urn), Some(&page.record_id), &fields)
 }
 
 fn exchange<W: Write>(

@@ -27,7 +27,7 @@ use crate::incoming;
 use crate::mandates;
 use crate::monitor::Monitor;
 use crate::originals::Originals;
-use crate::parts::{Launcher, ParsePool};
+use crate::parts::{DrawPool, Launcher, ParsePool};
 use crate::rows::ProfileRow;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -60,6 +60,8 @@ pub struct Plan {
     pub launcher: Arc<Launcher>,
     /// Reads pages.
     pub pages: Arc<ParsePool>,
+    /// Draws pages.
+    pub pictures: Arc<DrawPool>,
     /// What this process put on.
     pub confinement: Confinement,
 }

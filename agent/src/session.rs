@@ -22,7 +22,8 @@ use crate::descriptors::Descriptors;
 use crate::error::Problem;
 use crate::jar::Jar;
 use crate::monitor::Monitor;
-use crate::parts::{Net, ParsePool};
+use crate::parts::{DrawPool, Net, ParsePool};
+use crate::picture::Shelf;
 use crate::rows::{FailureRow, RefusalRow, SessionEndRow, SessionRow, SignedAct};
 use crate::stop::{Stop, StopSignal};
 use crate::usage::Meter;
@@ -41,6 +42,10 @@ pub struct Session {
     pub net: Net,
     /// Who reads what it brings.
     pub pages: Arc<ParsePool>,
+    /// Who draws it, unless the workstation wants no pictures.
+    pub pictures: Option<Arc<DrawPool>>,
+    /// What later pages are drawn with.
+    pub shelf: Shelf,
     /// What each process put on, for the record.
     pub confinement: serde_json::Value,
     /// Facts of the network.

@@ -22,7 +22,23 @@ struct Document {
     #[serde(default)]
     fetch: Fetch,
     #[serde(default)]
+    pictures: Pictures,
+    #[serde(default)]
     transports: Vec<Transport>,
+}
+
+/// Pictures of captured pages.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pictures {
+    /// Each captured page is drawn as well.
+    pub draw: bool,
+}
+
+impl Default for Pictures {
+    fn default() -> Self {
+        Self { draw: true }
+    }
 }
 
 /// A pluggable transport for bridges (pt-spec): Vigie starts the program itself, since the network process
@@ -129,6 +145,8 @@ pub struct Workstation {
     pub extra_roots: Vec<Vec<u8>>,
     /// Limits.
     pub fetch: Fetch,
+    /// Pictures.
+    pub pictures: Pictures,
     /// Pluggable transports.
     pub transports: Vec<Transport>,
     /// Hex SHA-256 of the file as read; of nothing when there is none.
@@ -189,6 +207,7 @@ impl Workstation {
             agent_key: document.agent.key.map(|key| folder.join(key)),
             extra_roots,
             fetch,
+            pictures: document.pictures,
             transports: document.transports,
             sha256: data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())),
         })
@@ -266,6 +285,9 @@ mod tests {
         assert!(Workstation::parse("[fetch]\nidle_ms = 0\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 21\n", Path::new(".")).is_err());
         assert!(Workstation::parse("[fetch]\nredirects = 20\n", Path::new(".")).is_ok());
+        assert!(Workstation::parse("", Path::new(".")).unwrap().pictures.draw);
+        assert!(!Workstation::parse("[pictures]\ndraw = false\n", Path::new(".")).unwrap().pictures.draw);
+        assert!(Workstation::parse("[pictures]\ndrow = false\n", Path::new(".")).is_err());
         let start = "[[tor.bridges.transports]]\nprotocols = [\"obfs4\"]\npath = \"/usr/bin/x\"\n";
         assert!(Workstation::parse(start, Path::new(".")).unwrap_err().line.contains("[[transports]]"));
         for (name, program) in

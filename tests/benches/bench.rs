@@ -11,7 +11,7 @@
 //! hyper), `verify` (against `sha256sum`), `start` (from the command to
 //! the first page, against bare Arti; memory of all processes), `append` (durable appends, against SQLite and redb), `proof`
 //! (inclusion proofs from a million entries, against `tlog_tiles`), `scale` (a large store: opening, look-ups,
-//! proofs, memory, space; against the aims alone).
+//! proofs, memory, space; against the aims alone), `pictures` (pages drawn, against headless Chromium where there is one).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -31,6 +31,8 @@ mod cpu;
 mod machine;
 #[path = "bench/numbers.rs"]
 mod numbers;
+#[path = "bench/pictures.rs"]
+mod pictures;
 #[path = "bench/proof.rs"]
 mod proof;
 #[path = "bench/record.rs"]
@@ -59,7 +61,7 @@ use crate::world::World;
 /// Result of anything here; an error ends the bench with its text.
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [start] [append] [proof] [scale]";
+const USAGE: &str = "usage: cargo bench --locked -p vigie-tests --bench bench -- [record] [cpu] [verify] [start] [append] [proof] [scale] [pictures]";
 
 /// What to measure, in the order in which it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +73,19 @@ enum Theme {
     Append,
     Proof,
     Scale,
+    Pictures,
 }
 
-const ALL: [Theme; 7] =
-    [Theme::Record, Theme::Cpu, Theme::Verify, Theme::Start, Theme::Append, Theme::Proof, Theme::Scale];
+const ALL: [Theme; 8] = [
+    Theme::Record,
+    Theme::Cpu,
+    Theme::Verify,
+    Theme::Start,
+    Theme::Append,
+    Theme::Proof,
+    Theme::Scale,
+    Theme::Pictures,
+];
 
 /// Pages of the site in `start`.
 const START_PAGES: usize = 20;
@@ -94,6 +105,7 @@ fn main() -> ExitCode {
     let result = match args.split_first() {
         Some((command, rest)) if command == bare::COMMAND => bare::main(rest),
         Some((command, rest)) if command == scale::COMMAND => scale::main(rest),
+        Some((command, rest)) if command == pictures::COMMAND => pictures::main(rest),
         // cargo adds `--bench` to whatever it is given.
         _ => match themes(args.iter().map(String::as_str).filter(|arg| *arg != "--bench")) {
             Some(themes) => bench(&themes),
@@ -122,6 +134,7 @@ fn themes<'a>(args: impl Iterator<Item = &'a str>) -> Option<Vec<Theme>> {
             "append" => Some(Theme::Append),
             "proof" => Some(Theme::Proof),
             "scale" => Some(Theme::Scale),
+            "pictures" => Some(Theme::Pictures),
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
@@ -175,6 +188,9 @@ fn bench(themes: &[Theme]) -> Outcome<()> {
     }
     if asked(Theme::Scale) {
         scale::run(dir.path(), sizes.exhibits, &mut table)?;
+    }
+    if asked(Theme::Pictures) {
+        pictures::run(dir.path(), sizes.rounds, &mut table)?;
     }
     table.print();
     Ok(())

@@ -225,6 +225,10 @@ impl Desk {
             tls.insert("extra_roots".into(), toml::Value::Array(vec!["ca.pem".into()]));
             document.insert("tls".into(), tls.into());
         }
+        // Drawing is slow where little is optimised: cases that are about pictures ask for them.
+        let mut pictures = toml::Table::new();
+        pictures.insert("draw".into(), false.into());
+        document.insert("pictures".into(), pictures.into());
         let tor: toml::Table = network.arti_toml.parse()?;
         document.insert("tor".into(), tor.into());
         self.write("arti.toml", &network.arti_toml)?;

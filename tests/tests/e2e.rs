@@ -60,6 +60,8 @@ mod network;
 mod onionkit;
 #[path = "e2e/opened.rs"]
 mod opened;
+#[path = "e2e/pictures.rs"]
+mod pictures;
 #[path = "e2e/plugin.rs"]
 mod plugin;
 #[path = "e2e/published.rs"]
@@ -114,6 +116,7 @@ fn cases() -> Vec<Case> {
         addresses::cases(),
         mandates::cases(),
         running::cases(),
+        pictures::cases(),
         cookies::cases(),
         restored::cases(),
         restricted::cases(),

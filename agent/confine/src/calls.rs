@@ -26,7 +26,7 @@ fn exactly(call: c_long, argument: u8, value: u64) -> (i64, When) {
     only(call, argument, 0xffff_ffff, value)
 }
 
-/// Calls that only an intruder makes in *net* or *parse*.
+/// Calls that only an intruder makes in *net*, *parse* or *draw*.
 pub const ALARMS: &[c_long] = &[
     SYS_execve,
     SYS_execveat,
@@ -208,7 +208,7 @@ pub fn allowed(role: &Role) -> Vec<(i64, When)> {
     let mut calls = always(BARE);
     calls.extend(memory());
     match role {
-        Role::Parse | Role::Transport { .. } => calls.extend(always(OLDER_WAITS)),
+        Role::Parse | Role::Draw | Role::Transport { .. } => calls.extend(always(OLDER_WAITS)),
         Role::Net { .. } => {
             calls.extend(shared());
             calls.extend(tcp());
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn nobody_may() {
         let record = Role::Record { write: Vec::new(), read: Vec::new() };
-        for role in [&record, &Role::Net { write: Vec::new() }, &Role::Parse] {
+        for role in [&record, &Role::Net { write: Vec::new() }, &Role::Parse, &Role::Draw] {
             let may = numbers(role);
             for call in [
                 SYS_execve,
@@ -314,7 +314,7 @@ mod tests {
         assert!(!numbers(&record).contains(&SYS_socket));
         assert!(!numbers(&Role::Net { write: Vec::new() }).contains(&SYS_sendmsg));
         for call in [SYS_openat, SYS_socket, SYS_clone, SYS_connect, SYS_unlinkat, SYS_prctl, SYS_ioctl] {
-            assert!(!numbers(&Role::Parse).contains(&call), "{call}");
+            assert!(!numbers(&Role::Parse).contains(&call) && !numbers(&Role::Draw).contains(&call), "{call}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn restrict(role: &Role) -> Result<u8, ConfineError> {
         if !matches!(role, Role::Transport { .. }) {
             rules = rules.handle_access(AccessNet::BindTcp)?;
         }
-        if matches!(role, Role::Record { .. } | Role::Parse) {
+        if matches!(role, Role::Record { .. } | Role::Parse | Role::Draw) {
             rules = rules.handle_access(AccessNet::ConnectTcp)?;
         }
         rules.create()
@@ -53,7 +53,7 @@ pub fn restrict(role: &Role) -> Result<u8, ConfineError> {
             }
             (std::slice::from_ref(state), &[])
         }
-        Role::Parse => (&[], &[]),
+        Role::Parse | Role::Draw => (&[], &[]),
     };
     for path in write {
         rules = allow(rules, path, AccessFs::from_all(NEWEST) & !AccessFs::Execute & !devices())?;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | *record* | the store, the folder of kept heads; reads its own program | no socket, no program started |
 //! | *net* | Arti's state and cache | TCP sockets that it opens itself; none that waits for others; no program started |
-//! | *parse* | none | none that opens or names anything |
+//! | *parse*, *draw* | none | none that opens or names anything |
 //! | a pluggable transport | its state; reads and runs itself and the system's libraries | all: it is another's program |
 //!
 //! Landlock (landlock(7)) judges files, a filter of system calls (seccomp(2)) the calls themselves. Both
@@ -44,6 +44,8 @@ pub enum Role {
     },
     /// Reads hostile bytes.
     Parse,
+    /// Draws recorded pages.
+    Draw,
     /// A program of others that carries Tor's traffic in another shape, before it is started.
     Transport {
         /// The program.

@@ -50,7 +50,7 @@ pub fn meant(role: &Role) -> &'static [Probe] {
     match role {
         // Whoever connects through Tor's relays must be able to connect.
         Role::Net { .. } => &[Probe::TcpSocket, Probe::Tcp6Socket, Probe::ConnectLoopback],
-        Role::Record { .. } | Role::Parse | Role::Transport { .. } => &[],
+        Role::Record { .. } | Role::Parse | Role::Draw | Role::Transport { .. } => &[],
     }
 }
 

@@ -45,6 +45,11 @@ impl Base {
         &self.own
     }
 
+    /// What references are resolved against.
+    pub fn url(&self) -> Option<&Url> {
+        self.base.as_ref()
+    }
+
     /// How many bytes the base adds to a reference, at most.
     pub fn length(&self) -> usize {
         self.base.as_ref().map_or(0, |base| base.as_str().len())

@@ -19,9 +19,53 @@ const TEXT_NODES: usize = 2_000;
 /// Most frames whose document stands in the page itself.
 const INNER_FRAMES: usize = 100;
 
+/// A page's tree and what it was built from.
+pub struct Built {
+    /// The tree.
+    pub tree: Tree,
+    /// The character set in the end.
+    pub charset: Charset,
+    /// What is left of the limits.
+    pub budget: Budget,
+    /// What was odd.
+    pub odd: Warnings,
+    /// Bytes of text.
+    pub length: usize,
+}
+
+/// Builds the tree, a second time where a `<meta>` corrects the guess of the character set.
+pub fn build(document: &Document, bytes: &[u8], mut charset: Charset) -> Built {
+    let xml = kind::is_xhtml(document.content_type.as_deref());
+    let build = |charset: &Charset| {
+        let (mut odd, budget) = (Warnings::default(), Budget::default());
+        let text = charset::text(bytes, charset, &mut odd);
+        let tree = tree::parse(&text, xml, &budget, &mut odd);
+        (tree, budget, odd, text.len())
+    };
+    let (mut tree, mut budget, mut odd, mut length) = build(&charset);
+    // A `<meta>` further down corrects a guess (WHATWG HTML §13.2.3.4).
+    if charset.source == charset::GUESS
+        && !charset::is_wide(charset.encoding)
+        && let Some(encoding) = tree.declared
+    {
+        let other = encoding != charset.encoding;
+        charset = Charset { encoding, source: "meta" };
+        if other {
+            drop(tree);
+            (tree, budget, odd, length) = build(&charset);
+        }
+    }
+    Built { tree, charset, budget, odd, length }
+}
+
+/// Title and visible text of a page.
+pub fn text(document: &Document, bytes: &[u8], charset: Charset, most: usize) -> (String, String) {
+    crate::text::read(&build(document, bytes, charset).tree.html, most)
+}
+
 /// Reads a page into `page`.
 pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, page: &mut Page, warnings: &mut Warnings) {
-    let Built { tree, budget, odd, length, charset } = build(document, bytes, charset);
+    let Built { tree, charset, budget, odd, length } = build(document, bytes, charset);
     warnings.append(odd);
     page.charset = charset.name();
     page.charset_source = charset.source.into();
@@ -46,42 +90,6 @@ pub fn read(document: &Document, bytes: &[u8], charset: Charset, base: Base, pag
     page.links = links.finish(warnings);
     page.forms = forms.finish(warnings);
     page.obstacles = obstacle::find(&tree.html, page);
-}
-
-/// Title and visible text of a page.
-pub fn text(document: &Document, bytes: &[u8], charset: Charset, most: usize) -> (String, String) {
-    crate::text::read(&build(document, bytes, charset).tree.html, most)
-}
-
-/// A page's tree and what it took.
-struct Built {
-    tree: Tree,
-    budget: Budget,
-    odd: Warnings,
-    /// Bytes of text.
-    length: usize,
-    charset: Charset,
-}
-
-fn build(document: &Document, bytes: &[u8], charset: Charset) -> Built {
-    let xml = kind::is_xhtml(document.content_type.as_deref());
-    let build = |charset: Charset| {
-        let (mut odd, budget) = (Warnings::default(), Budget::default());
-        let text = charset::text(bytes, &charset, &mut odd);
-        let tree = tree::parse(&text, xml, &budget, &mut odd);
-        Built { tree, budget, odd, length: text.len(), charset }
-    };
-    let built = build(charset);
-    // A `<meta>` further down corrects a guess (WHATWG HTML §13.2.3.4).
-    let guessed = built.charset.source == charset::GUESS && !charset::is_wide(built.charset.encoding);
-    match built.tree.declared.filter(|_| guessed) {
-        Some(encoding) if encoding != built.charset.encoding => {
-            drop(built);
-            build(Charset { encoding, source: "meta" })
-        }
-        Some(encoding) => Built { charset: Charset { encoding, source: "meta" }, ..built },
-        None => built,
-    }
 }
 
 /// How many bytes of values and texts are read of a document: a tree repeats some of them (a link

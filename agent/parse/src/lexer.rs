@@ -12,17 +12,25 @@ use std::hash::{BuildHasher, RandomState};
 
 use html5ever::LocalName;
 
-/// Attributes that anything here reads. `color`, `face` and `size` decide whether `<font>` ends
+/// Attributes that anything here reads, or that decide how a page looks. `color`, `face` and `size` decide whether `<font>` ends
 /// foreign content (§13.2.6.5), `encoding` whether HTML goes on in MathML (§13.2.6).
-const READ: [&str; 40] = [
+const READ: [&str; 68] = [
     "action",
+    "align",
     "alt",
     "aria-label",
     "as",
     "background",
+    "bgcolor",
+    "border",
+    "cellpadding",
+    "cellspacing",
     "charset",
+    "checked",
     "class",
     "color",
+    "cols",
+    "colspan",
     "content",
     "data",
     "data-lazy",
@@ -30,29 +38,49 @@ const READ: [&str; 40] = [
     "data-original",
     "data-src",
     "data-srcset",
+    "dir",
+    "disabled",
     "encoding",
     "face",
     "form",
     "height",
+    "hidden",
     "href",
+    "hspace",
     "http-equiv",
     "id",
     "imagesrcset",
     "itemprop",
     "itemtype",
+    "lang",
+    "media",
     "method",
+    "multiple",
     "name",
+    "nowrap",
+    "open",
+    "placeholder",
     "poster",
     "rel",
+    "reversed",
     "role",
+    "rows",
+    "rowspan",
+    "selected",
     "shadowrootmode",
     "size",
+    "span",
     "src",
     "srcdoc",
     "srcset",
+    "start",
     "style",
+    "text",
     "title",
     "type",
+    "valign",
+    "value",
+    "vspace",
     "width",
     "xlink:href",
 ];
@@ -89,7 +117,7 @@ pub fn tag(text: &str, start: usize) -> Option<Tag<'_>> {
     let find = |from: usize, test: fn(u8) -> bool| Some(from + bytes.get(from..)?.iter().position(|&b| test(b))?);
     let mut at = find(name_at, |b| is_space(b) || matches!(b, b'/' | b'>'))?;
     let mut tag = Tag { name: &text[name_at..at], attributes: Vec::new(), self_closing: false, end: 0 };
-    let mut seen = 0u64;
+    let mut seen: u128 = 0;
     loop {
         // Before an attribute name (§13.2.5.32); a solidus only counts right before the end.
         let slash = bytes.get(at) == Some(&b'/');

@@ -19,6 +19,7 @@ mod labels;
 mod lexer;
 mod linkfield;
 mod obstacle;
+mod outline;
 mod refresh;
 mod sets;
 mod srcset;
@@ -29,6 +30,8 @@ mod warnings;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vigie_wire::parse::{Document, Page, PageKind, Stylesheet};
+
+pub use crate::outline::{Outline, Piece, Space, sheet_text};
 
 use crate::address::Base;
 use crate::decode::decode;

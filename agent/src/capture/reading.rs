@@ -33,7 +33,7 @@ pub(super) async fn read_sheet(session: &Session, exchange: &Exchange) -> Result
     sheet.unwrap_or_else(|error| Err(Unread(error.to_string())))
 }
 
-fn document(exchange: &Exchange) -> Document {
+pub(super) fn document(exchange: &Exchange) -> Document {
     let head = exchange.head.as_ref();
     let value = |name| head.and_then(|head| head.header(name)).map(bytes::Bytes::copy_from_slice);
     let encodings = exchange.headers("content-encoding").join(",");

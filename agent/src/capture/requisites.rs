@@ -7,10 +7,11 @@ use vigie_config::refusal::Refusal;
 use vigie_config::target::TargetUrl;
 use vigie_wire::parse::{Page, Requisite, RequisiteClass};
 
-use super::reading::read_sheet;
+use super::reading::{document, read_sheet};
 use crate::exits::{Compared, ask};
 use crate::fetch::{Exchange, Missed};
 use crate::originals::Originals;
+use crate::picture::{self, Album};
 use crate::record::one_line;
 use crate::session::Session;
 use crate::wanted::Wanted;
@@ -27,6 +28,8 @@ pub(super) struct Gathered {
     pub(super) facts: Vec<(String, String)>,
     pub(super) failed: u32,
     pub(super) unread: u32,
+    /// What the page is drawn with.
+    pub(super) album: Album,
 }
 
 /// Fetches what the mandate lets a capture hold beside the page itself.
@@ -55,6 +58,10 @@ pub(super) async fn requisites(
                     "requisite-in-session".into(),
                     format!("{} {} {elsewhere}", class(requisite.class), one_line(&requisite.url)),
                 ));
+                match session.shelf.find(&requisite.url) {
+                    Some(document) => gathered.album.add(&requisite.url, document),
+                    None => gathered.miss(&requisite, format!("recorded in {elsewhere}")),
+                }
                 continue;
             }
             if gathered.exchanges.len() + running.len() >= most {
@@ -62,12 +69,14 @@ pub(super) async fn requisites(
                     "not-fetched".into(),
                     format!("{} {}: more than {most} elements", class(requisite.class), one_line(&requisite.url)),
                 ));
+                gathered.miss(&requisite, format!("not fetched: more than {most} elements"));
                 continue;
             }
             if session.powers.media_policy(element(requisite.class)) == MediaPolicy::Withhold {
                 gathered
                     .facts
                     .push(("withheld".into(), format!("{} {}", class(requisite.class), one_line(&requisite.url))));
+                gathered.miss(&requisite, "withheld by the mandate".into());
                 continue;
             }
             let session = Arc::clone(session);
@@ -108,13 +117,14 @@ pub(super) async fn requisites(
                             }
                         }
                     }
-                    gathered.take(exchange, compared, &requisite);
+                    gathered.take(session, exchange, compared, &requisite);
                 }
                 Ok(Err(Missed::Refused(refusal))) => {
                     gathered.facts.push((
                         "refused".into(),
                         format!("{} {} {}", class(requisite.class), one_line(&requisite.url), refusal.code()),
                     ));
+                    gathered.miss(&requisite, "not permitted by the mandate".into());
                     gathered.refused.push((requisite.url, refusal));
                 }
                 Ok(Err(Missed::Failed(failure))) => {
@@ -123,6 +133,7 @@ pub(super) async fn requisites(
                         "failed".into(),
                         format!("{} {}: {}", class(requisite.class), one_line(&requisite.url), failure.detail),
                     ));
+                    gathered.miss(&requisite, "could not be fetched".into());
                 }
                 Ok(Err(Missed::Stopped)) | Err(_) => {}
             }
@@ -132,7 +143,33 @@ pub(super) async fn requisites(
 }
 
 impl Gathered {
-    fn take(&mut self, exchange: Exchange, compared: Option<Compared>, requisite: &Requisite) {
+    /// Where the page shows this element, a box says why it is not there.
+    fn miss(&mut self, requisite: &Requisite, why: String) {
+        if picture::shows(requisite.class) {
+            self.album.miss(&requisite.url, why);
+        }
+    }
+
+    /// What a picture of the page gets of an element.
+    fn show(&mut self, session: &Session, exchange: &Exchange, requisite: &Requisite) {
+        if session.pictures.is_none() || !picture::shows(requisite.class) {
+            return;
+        }
+        if exchange.media == MediaPolicy::HashOnly {
+            let digest = data_encoding::HEXLOWER.encode(&exchange.payload_sha256);
+            let why = format!("withheld by the mandate, sha256:{digest}, {} bytes", exchange.payload_bytes);
+            self.album.miss(&requisite.url, why);
+        } else if exchange.status() != 200 {
+            self.album.miss(&requisite.url, format!("the server answered with status {}", exchange.status()));
+        } else {
+            let document = document(exchange);
+            session.shelf.keep(&requisite.url, &document);
+            self.album.add(&requisite.url, document);
+        }
+    }
+
+    fn take(&mut self, session: &Session, exchange: Exchange, compared: Option<Compared>, requisite: &Requisite) {
+        self.show(session, &exchange, requisite);
         // Where bytes are hashed and let go, so are those of the second answer.
         let hashed = exchange.media == MediaPolicy::HashOnly;
         self.twice.extend(compared.map(|all| Compared { second: all.second.filter(|_| !hashed), ..all }));

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use vigie_config::target::TargetUrl;
 use vigie_store::{Commitment, Kind, StateOp};
+use vigie_wire::draw::Picture;
 use vigie_wire::parse::Page;
 
 use super::{Captured, Outcome};
@@ -27,6 +28,7 @@ pub(super) struct Sealing {
     pub(super) tls: Option<TlsRow>,
     pub(super) two_exits: Option<TwoExits>,
     pub(super) page: Option<Page>,
+    pub(super) picture: Option<Picture>,
     pub(super) facts: Vec<(String, String)>,
     pub(super) incomplete: Option<String>,
     pub(super) attempt: u32,
@@ -51,8 +53,14 @@ impl Sealing {
             })
             .collect();
         let fresh = originals.prepare(session, &parts, date);
-        let mut capture =
-            Capture { parts, main: self.main, page: self.page.take(), facts: std::mem::take(&mut self.facts), date };
+        let mut capture = Capture {
+            parts,
+            main: self.main,
+            page: self.page.take(),
+            picture: self.picture.take(),
+            facts: std::mem::take(&mut self.facts),
+            date,
+        };
         let sealing = Arc::clone(session);
         let sealed = tokio::task::spawn_blocking(move || seal(&sealing, &mut capture)).await;
         let sealed = match sealed.failing("sealing a capture").and_then(|sealed| sealed) {

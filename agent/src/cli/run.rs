@@ -21,7 +21,7 @@ use super::{
 };
 use crate::error::{Failing, Problem, exit};
 use crate::monitor::{Monitor, Terminal};
-use crate::parts::{Launcher, ParsePool};
+use crate::parts::{DrawPool, Launcher, ParsePool};
 use crate::run::{Plan, Report, Work, transports};
 use crate::schedule::{self, Schedule};
 use crate::secrets::{self, Secret};
@@ -113,6 +113,7 @@ fn work(args: Common, every: Option<SignedDuration>, what: impl Fn() -> Work) ->
     agent.through(&launcher);
     let agent = Arc::new(agent);
     let pages = Arc::new(ParsePool::new(Arc::clone(&launcher)));
+    let pictures = Arc::new(DrawPool::new(Arc::clone(&launcher)));
     let confinement = confine(folder, &launcher)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().failing("starting the runtime")?;
     let stop = Stop::default();
@@ -136,6 +137,7 @@ fn work(args: Common, every: Option<SignedDuration>, what: impl Fn() -> Work) ->
             monitor: Arc::clone(&terminal),
             launcher: Arc::clone(&launcher),
             pages: Arc::clone(&pages),
+            pictures: Arc::clone(&pictures),
             confinement: confinement.clone(),
         };
         let round = runtime.block_on(crate::run::run(plan, what(), stop.clone()));

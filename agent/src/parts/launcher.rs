@@ -1,5 +1,5 @@
-//! *launcher*: starts *net* and *parse* for a *record* that may start nothing, and says how they ended.
-//! It meets no hostile byte, and its orders leave no room: which of two parts, or which of those that
+//! *launcher*: starts *net*, *parse* and *draw* for a *record* that may start nothing, and says how they ended.
+//! It meets no hostile byte, and its orders leave no room: which part, or which of those that
 //! it started.
 
 use std::collections::HashMap;
@@ -221,6 +221,7 @@ fn start(which: Part, may_lack: &[Protection]) -> io::Result<(Child, OwnedFd)> {
     let name = match which {
         Part::Net => "net",
         Part::Parse => "parse",
+        Part::Draw => "draw",
         Part::Recorder => "recorder",
     };
     Ok((part(name, may_lack).stdin(OwnedFd::from(theirs)).spawn()?, ours.into()))

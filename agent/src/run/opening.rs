@@ -24,6 +24,7 @@ use crate::jar::Jar;
 use crate::mandates;
 use crate::outside::{self, Outside};
 use crate::parts::Net;
+use crate::picture::Shelf;
 use crate::rows::{FailureRow, RefusalRow, SignedAct};
 use crate::session::{Session, Software, Tally};
 use crate::stop::Stop;
@@ -123,6 +124,8 @@ pub(super) async fn open(plan: Plan, work: &Work, stop: Stop) -> Result<Session,
         consensus,
         net,
         pages: plan.pages,
+        pictures: plan.workstation.pictures.draw.then_some(plan.pictures),
+        shelf: Shelf::default(),
         confinement,
         software: software(&plan.workstation),
         workstation: plan.workstation,
@@ -170,8 +173,15 @@ async fn confinement(plan: &Plan, net: &Net) -> Result<serde_json::Value, Proble
     let parse =
         parse.map_err(|unread| Problem::other(format!("starting the process that reads pages: {}", unread.0)))?;
     let own = plan.confinement.clone();
+    let mut all = vec![("record", own), ("net", net.confinement()), ("parse", parse)];
+    if plan.workstation.pictures.draw {
+        let pictures = Arc::clone(&plan.pictures);
+        let draw = tokio::task::spawn_blocking(move || pictures.begin()).await.failing("starting to draw pages")?;
+        let draw = draw.map_err(|why| Problem::other(format!("starting the process that draws pages: {}", why.0)))?;
+        all.push(("draw", draw));
+    }
     let mut record = serde_json::Map::new();
-    for (name, put_on) in [("record", own), ("net", net.confinement()), ("parse", parse)] {
+    for (name, put_on) in all {
         for missing in put_on.missing() {
             plan.monitor.line(&format!("WITHOUT SANDBOX: {name} runs without {}", missing.name()));
         }

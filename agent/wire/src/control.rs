@@ -1,12 +1,13 @@
 //! What the processes say to each other, over one socket pair each.
 //!
-//! *record* gives orders to *net* and *parse*; they answer. *launcher* starts the two, because
+//! *record* gives orders to *net*, *parse* and *draw*; they answer. *launcher* starts them, because
 //! *record* has given up the right to start anything. Nobody else listens.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::draw::{CannotDraw, Picture};
 use crate::limits;
 use crate::net::{Bootstrap, Consensus, Descriptor, DescriptorRequest, Event, Failure, NetworkFacts, Request};
 use crate::parse::{Document, Page, Stylesheet};
@@ -200,7 +201,29 @@ pub enum FromNet {
     Probed(Probed),
 }
 
-/// Orders to *parse*, one at a time.
+/// Orders to *parse* or *draw*, one at a time.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum ToWorker<O> {
+    /// Do its work.
+    Do(O),
+    /// Try what must not work.
+    Probe(Probe),
+}
+
+/// What *parse* or *draw* says: `Ready` or `NotReady` first, then an answer to each order.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum FromWorker<A> {
+    /// It put this on and waits for orders.
+    Ready(Confinement),
+    /// It did not start; it ends.
+    NotReady(String),
+    /// To `Do`.
+    Done(A),
+    /// To `Probe`.
+    Probed(Probed),
+}
+
+/// Work of *parse*.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum ToParse {
     /// Read a page.
@@ -211,17 +234,11 @@ pub enum ToParse {
     Body(Document),
     /// Title and visible text.
     Text(Document),
-    /// Try what must not work.
-    Probe(Probe),
 }
 
-/// What *parse* says: `Ready` or `NotReady` first, then an answer to each order.
+/// What *parse* gives.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum FromParse {
-    /// It put this on and waits for orders.
-    Ready(Confinement),
-    /// It did not start; it ends.
-    NotReady(String),
     /// To `Page`.
     Page(Box<Page>),
     /// To `Stylesheet`.
@@ -240,9 +257,11 @@ pub enum FromParse {
         /// Visible text, at most [`limits::PAGE_TEXT_BYTES`].
         text: String,
     },
-    /// To `Probe`.
-    Probed(Probed),
 }
+
+/// What *draw* gives.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct FromDraw(pub Result<Picture, CannotDraw>);
 
 /// Something a confined process must not be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -352,6 +371,8 @@ pub enum Part {
     Net,
     /// Reading of hostile bytes.
     Parse,
+    /// Drawing of recorded pages.
+    Draw,
     /// A process bound as *record* is, that does nothing but try what it must not do.
     Recorder,
 }
@@ -446,7 +467,17 @@ impl FromParse {
             Self::Text { title, text } => {
                 within(title.len().max(text.len()) <= limits::PAGE_TEXT_BYTES, "a page's text")
             }
-            Self::Ready(_) | Self::NotReady(_) | Self::Probed(_) => Ok(()),
         }
+    }
+}
+
+impl FromDraw {
+    /// Checks the limits of what came.
+    pub fn check(&self) -> Result<(), Oversize> {
+        let Ok(picture) = &self.0 else { return Ok(()) };
+        let bytes: usize = picture.tiles.iter().map(|tile| tile.png.len()).sum();
+        let lines = picture.warnings.iter().chain(picture.facts.iter().flat_map(|(name, value)| [name, value]));
+        within(bytes <= limits::PICTURE_BYTES, "a page's picture")?;
+        within(lines.map(String::len).sum::<usize>() <= limits::HEAD_BYTES, "a word on a picture")
     }
 }

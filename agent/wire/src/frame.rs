@@ -165,7 +165,10 @@ mod tests {
             while let Ok(Some(_)) = inbox.take::<crate::control::FromNet>() {}
             let mut inbox = Inbox::new(500);
             inbox.push(&bytes);
-            while let Ok(Some(_)) = inbox.take::<crate::control::FromParse>() {}
+            while let Ok(Some(_)) = inbox.take::<crate::control::FromWorker<crate::control::FromParse>>() {}
+            let mut inbox = Inbox::new(500);
+            inbox.push(&bytes);
+            while let Ok(Some(_)) = inbox.take::<crate::control::FromWorker<crate::control::FromDraw>>() {}
         }
     }
 }

@@ -52,3 +52,13 @@ pub const TO_PARSE_BYTES: usize = PARSE_BODY_BYTES + 1024 * 1024;
 pub const FROM_PARSE_BYTES: usize = 2 * DECODED_BODY_BYTES;
 /// Largest message to or from *launcher*, in bytes.
 pub const LAUNCHER_BYTES: usize = 32 * 1024;
+/// Most elements that a page is drawn with.
+pub const DRAW_ELEMENTS: usize = 2_000;
+/// Most bytes of bodies that a page is drawn from.
+pub const DRAW_BYTES: usize = 24 * 1024 * 1024;
+/// Most bytes of one page's pictures.
+pub const PICTURE_BYTES: usize = 32 * 1024 * 1024;
+/// Largest message to *draw* (a page and its elements), in bytes.
+pub const TO_DRAW_BYTES: usize = DRAW_BYTES + DRAW_ELEMENTS * (URL_BYTES + 1024);
+/// Largest message from *draw* (pictures), in bytes.
+pub const FROM_DRAW_BYTES: usize = PICTURE_BYTES + 1024 * 1024;

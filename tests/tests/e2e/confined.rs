@@ -77,6 +77,7 @@ fn refused_from_inside(world: &World) -> CaseResult {
     for (process, words) in [
         ("record", "16 forbidden things tried from inside, all refused; it may: nothing else"),
         ("parse", "16 forbidden things tried from inside, all refused; it may: nothing else"),
+        ("draw", "16 forbidden things tried from inside, all refused; it may: nothing else"),
         (
             "net",
             "13 forbidden things tried from inside, all refused; it may: tcp-socket, tcp6-socket, connect-loopback",
@@ -89,12 +90,12 @@ fn refused_from_inside(world: &World) -> CaseResult {
     ensure!(check(&found, "core dumps")?.0 == "ok", "{found:?}");
     // The same trials on a kernel that refuses nothing: each must be able to say so.
     let bare = checks(&station, "landlock,seccomp", &["--dangerously-without-sandbox", "landlock,seccomp"])?;
-    for process in ["record", "parse", "net"] {
+    for process in ["record", "parse", "draw", "net"] {
         let (state, said) = check(&bare, process)?;
         let able =
             ["udp-socket", "udp6-socket", "netlink-socket", "unix-socket", "listen", "read-file", "writable-code"];
-        // Limits on files and processes hold *parse* back still.
-        let more: &[&str] = if process == "parse" { &[] } else { &["write-file", "execute"] };
+        // Limits on files and processes hold *parse* and *draw* back still.
+        let more: &[&str] = if matches!(process, "parse" | "draw") { &[] } else { &["write-file", "execute"] };
         let able = able.iter().chain(more);
         let missed: Vec<_> = able.filter(|able| !said.contains(**able)).collect();
         ensure!(state == "bad" && missed.is_empty(), "{process}: {missed:?} not seen: {said}");
@@ -109,6 +110,7 @@ fn refused_from_inside(world: &World) -> CaseResult {
 
 fn missing(world: &World) -> CaseResult {
     let station = Station::quick(world, "no-sandbox", &[slow(world)])?;
+    station.with_pictures()?;
     let url = format!("http://{}/page/1", world.net.onion("bulk"));
     for lacks in ["landlock", "seccomp"] {
         let output = station.capture(&url).env(WITHOUT, lacks).run()?;
@@ -122,7 +124,7 @@ fn missing(world: &World) -> CaseResult {
     ensure!(output.code() == Some(2) && output.errors().contains("landlock, seccomp or both"), "{}", output.errors());
     let lacking = ["--dangerously-without-sandbox", "landlock"];
     let output = station.capture(&url).args(lacking).env(WITHOUT, "landlock").run()?.success()?;
-    for process in ["record", "net", "parse"] {
+    for process in ["record", "net", "parse", "draw"] {
         let warning = format!("WITHOUT SANDBOX: {process} runs without landlock");
         ensure!(output.errors().contains(&warning), "{}", output.errors());
     }
@@ -148,11 +150,11 @@ pub fn below(run: &Running) -> Vec<(i32, String)> {
     found
 }
 
-fn named(run: &Running, name: &str) -> Outcome<Option<i32>> {
+pub fn named(run: &Running, name: &str) -> Outcome<Option<i32>> {
     Ok(below(run).into_iter().find(|(_, other)| other == name).map(|(pid, _)| pid))
 }
 
-fn signal(pid: i32, signal: Signal) -> Outcome<()> {
+pub fn signal(pid: i32, signal: Signal) -> Outcome<()> {
     Ok(kill_process(Pid::from_raw(pid).ok_or("no process")?, signal)?)
 }
 

@@ -85,6 +85,13 @@ impl Station {
         Ok(())
     }
 
+    /// Has captured pages drawn, which the desk's `vigie.toml` switches off.
+    pub fn with_pictures(&self) -> Outcome<()> {
+        let path = self.desk.path("vigie.toml");
+        let text = std::fs::read_to_string(&path)?;
+        Ok(std::fs::write(&path, text.replace("draw = false", "draw = true"))?)
+    }
+
     /// `vigie ARGS`, in the desk's directory.
     pub fn command(&self, args: &[&str]) -> Command {
         self.command_as(&std::env::current_exe().expect("this binary has a path"), args)

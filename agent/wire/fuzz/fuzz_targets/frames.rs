@@ -6,7 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vigie_wire::control::{FromNet, FromParse, ToNet, ToParse};
+use vigie_wire::control::{FromDraw, FromNet, FromParse, FromWorker, ToNet, ToParse, ToWorker};
+use vigie_wire::draw::ToDrawPage;
 use vigie_wire::frame::{Inbox, encode};
 
 const LIMIT: usize = 64 * 1024;
@@ -14,13 +15,23 @@ const LIMIT: usize = 64 * 1024;
 fuzz_target!(|data: &[u8]| {
     let Some((&how, bytes)) = data.split_first() else { return };
     let cut = usize::from(how >> 2).min(bytes.len());
-    match how % 4 {
+    match how % 6 {
         0 => talk::<FromNet>(bytes, cut, |message| _ = message.check()),
-        1 => talk::<FromParse>(bytes, cut, |message| _ = message.check()),
+        1 => talk::<FromWorker<FromParse>>(bytes, cut, done(FromParse::check)),
         2 => talk::<ToNet>(bytes, cut, |_| ()),
-        _ => talk::<ToParse>(bytes, cut, |_| ()),
+        3 => talk::<FromWorker<FromDraw>>(bytes, cut, done(FromDraw::check)),
+        4 => talk::<ToWorker<ToDrawPage>>(bytes, cut, |_| ()),
+        _ => talk::<ToWorker<ToParse>>(bytes, cut, |_| ()),
     }
 });
+
+fn done<A, E>(check: fn(&A) -> Result<(), E>) -> impl Fn(&FromWorker<A>) {
+    move |message| {
+        if let FromWorker::Done(answer) = message {
+            let _ = check(answer);
+        }
+    }
+}
 
 /// However the bytes are cut, the same messages come out; what is understood can be said again.
 fn talk<T: serde::de::DeserializeOwned + serde::Serialize>(bytes: &[u8], cut: usize, heard: impl Fn(&T)) {
