@@ -156,7 +156,7 @@ fn plain(world: &World) -> CaseResult {
     file("page.html", "<h1>Carved figure</h1><img src=/a.png alt=tusk>".into())?;
     file("tall.html", "<div style='height:20000px;background:red'></div>".into())?;
     file("many.html", "<p>x".repeat(100_000))?;
-    file("no.warc.gz", "\x1f\u{b}".into())?;
+    std::fs::write(station.desk.path("no.warc.gz"), b"\x1f\x8b no gzip")?;
     let render = |file: &str, to: &str| station.command(&["render", file, "--to", to, "--json"]);
     let output = render("page.html", "page.png").run()?.success()?;
     let said: Value = serde_json::from_slice(&output.stdout)?;
@@ -172,7 +172,7 @@ fn plain(world: &World) -> CaseResult {
     ensure!(size(&second) == Some((1280, 20_016 - 16_384)), "{:?}", size(&second));
     refused(&render("many.html", "many.png").run()?, 1, &["100003 elements", "not drawn"])?;
     refused(&render("none.html", "none.png").run()?, 2, &["reading none.html"])?;
-    refused(&render("no.warc.gz", "no.png").run()?, 1, &["not drawn"])?;
+    refused(&render("no.warc.gz", "no.png").run()?, 2, &["name a sound WARC file"])?;
     ensure!(!station.desk.path("many.png").exists(), "a file of nothing");
     Ok(())
 }
