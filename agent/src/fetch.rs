@@ -266,6 +266,13 @@ async fn exchange(
     );
     let read_bytes = match authorization.element() {
         Element::Page | Element::Frame | Element::Stylesheet => PARSE_BODY_BYTES as u32,
+        // Pages are drawn with their pictures.
+        Element::ListingImage | Element::OtherImage
+            if session.pictures.is_some()
+                && session.powers.media_policy(authorization.element()) == MediaPolicy::Capture =>
+        {
+            PARSE_BODY_BYTES as u32
+        }
         _ => 0,
     };
     let request = Request {

@@ -45,6 +45,9 @@ pub struct Album {
 impl Album {
     /// An element whose bytes are there. Beyond the limits a box stands in its place.
     pub fn add(&mut self, url: &str, document: Document) {
+        if self.elements.len() >= DRAW_ELEMENTS {
+            return;
+        }
         if self.bytes + document.body.len() > DRAW_BYTES {
             return self.miss(url, "recorded; the page has more elements than are drawn".into());
         }

@@ -211,8 +211,8 @@ impl Elements {
             self.odd("font(s) of the page itself not used");
             return Bytes::new();
         }
-        if start.1.is_empty() && !matches!(self.held.get(key(url.as_str())), Some(Held::Withheld(_))) {
-            self.miss("element", url.as_str(), "not recorded");
+        if start.1.is_empty() {
+            self.miss("element", url.as_str(), &reason(self.held.get(key(url.as_str()))));
             return Bytes::new();
         }
         let raster = image::guess_format(&start.1).is_ok();

@@ -152,6 +152,9 @@ impl Gathered {
 
     /// What a picture of the page gets of an element.
     fn show(&mut self, session: &Session, exchange: &Exchange, requisite: &Requisite) {
+        if requisite.class == RequisiteClass::Font {
+            self.album.miss(&requisite.url, "a font of the page itself is not used".into());
+        }
         if session.pictures.is_none() || !picture::shows(requisite.class) {
             return;
         }

@@ -34,7 +34,7 @@ impl Control {
     pub(super) fn ask(&mut self, command: &str) -> std::io::Result<Vec<String>> {
         let mut answer = Vec::new();
         self.stream.get_mut().write_all(format!("{command}\r\n").as_bytes())?;
-        for _ in 0..50 {
+        for _ in 0..600 {
             match self.read_line()? {
                 Some(line) if line.starts_with("250 ") => return Ok(answer),
                 Some(line) if line.starts_with("250-") => answer.push(line[4..].to_owned()),
@@ -43,7 +43,7 @@ impl Control {
                 None => {}
             }
         }
-        Err(std::io::Error::other("the control port did not answer in 5 s"))
+        Err(std::io::Error::other("the control port did not answer in a minute"))
     }
 
     /// A whole line, or nothing when none came within the read timeout.

@@ -85,14 +85,16 @@ fn drawn(world: &World) -> CaseResult {
         for words in ["renderer: vigie-render ", "renderer-part: blitz-dom ", "sha256:", "picture-of: <urn:uuid:"] {
             ensure!(facts.contains(words), "{words}: {facts}");
         }
+        ensure!(!facts.contains("its format is not known") && !facts.contains("cannot be read"), "{facts}");
         ensure!(!facts.contains("style.css"), "the stylesheet is missing: {facts}");
-        ensure!(facts.contains("font(s) of the page itself not used"), "{facts}");
+        ensure!(facts.contains("/face.ttf: a font of the page itself is not used") || number == 2, "{facts}");
     }
     // Without pictures there is none, and nothing else changes.
     let text = std::fs::read_to_string(station.desk.path("vigie.toml"))?;
     std::fs::write(station.desk.path("vigie.toml"), text.replace("draw = true", "draw = false"))?;
     station.capture(&format!("http://{}/offer/3", world.net.onion("market-a"))).run()?.exits(0)?;
-    ensure!(pictures(&records(&station, 3)?).is_empty(), "drawn all the same");
+    let newest = station.json(&["exhibits"])?.as_array().map_or(0, Vec::len) as u64;
+    ensure!(newest > 2 && pictures(&records(&station, newest)?).is_empty(), "drawn all the same");
 
     // The opened exhibit is drawn alike by hand.
     let render = |args: &[&str]| station.command(&[&["render", "1.warc.gz"], args].concat());
@@ -154,7 +156,7 @@ fn plain(world: &World) -> CaseResult {
     file("page.html", "<h1>Carved figure</h1><img src=/a.png alt=tusk>".into())?;
     file("tall.html", "<div style='height:20000px;background:red'></div>".into())?;
     file("many.html", "<p>x".repeat(100_000))?;
-    file("no.warc.gz", "\x1f\u{b}".into())?;
+    std::fs::write(station.desk.path("no.warc.gz"), b"\x1f\x8b no gzip")?;
     let render = |file: &str, to: &str| station.command(&["render", file, "--to", to, "--json"]);
     let output = render("page.html", "page.png").run()?.success()?;
     let said: Value = serde_json::from_slice(&output.stdout)?;
@@ -167,10 +169,10 @@ fn plain(world: &World) -> CaseResult {
     ensure!(same, "the same page gives another picture");
     render("tall.html", "tall.png").run()?.success()?;
     let second = std::fs::read(station.desk.path("tall-2.png"))?;
-    ensure!(size(&second) == Some((1280, 20_000 - 16_384)), "{:?}", size(&second));
-    refused(&render("many.html", "many.png").run()?, 1, &["100000 elements", "not drawn"])?;
+    ensure!(size(&second) == Some((1280, 20_016 - 16_384)), "{:?}", size(&second));
+    refused(&render("many.html", "many.png").run()?, 1, &["100003 elements", "not drawn"])?;
     refused(&render("none.html", "none.png").run()?, 2, &["reading none.html"])?;
-    refused(&render("no.warc.gz", "no.png").run()?, 1, &["not drawn"])?;
+    refused(&render("no.warc.gz", "no.png").run()?, 2, &["name a sound WARC file"])?;
     ensure!(!station.desk.path("many.png").exists(), "a file of nothing");
     Ok(())
 }
