@@ -25,7 +25,7 @@ use crate::act::{ActEntry, Actor};
 use crate::error::{Failing, Problem};
 use crate::identities::Identities;
 use crate::monitor::Monitor;
-use crate::parts::ParsePool;
+use crate::parts::{DrawPool, ParsePool};
 use crate::rows::{BUNDLE, ExportRow};
 use plan::Plan;
 
@@ -54,6 +54,8 @@ pub struct Order<'a> {
     pub to: PathBuf,
     /// Reads pages.
     pub pages: Arc<ParsePool>,
+    /// Draws pages.
+    pub pictures: DrawPool,
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
 }

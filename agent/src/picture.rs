@@ -3,6 +3,8 @@
 //! It is an aid. A page that cannot be drawn is captured all the same, and the exhibit says why it has no
 //! picture.
 
+mod recorded;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +12,7 @@ use vigie_wire::draw::{Element, Held, Picture, ToDrawPage};
 use vigie_wire::limits::{DRAW_BYTES, DRAW_ELEMENTS};
 use vigie_wire::parse::{Document, RequisiteClass};
 
+pub use self::recorded::from_warc;
 use crate::session::{Session, held};
 
 /// Most bytes of elements kept for later pages of a session.

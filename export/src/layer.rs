@@ -24,6 +24,8 @@ use crate::{ExportError, Reading};
 
 /// Largest block that is looked through, in bytes; a longer one is left out of the open layer and said.
 pub const BLOCK_BYTES: u64 = 128 << 20;
+/// How the addresses of pictures of whole pages begin.
+const PICTURE: &str = "urn:fullPage:";
 /// Facts of a record that the open layer does not tell.
 const FACTS_LEFT_OUT: [&str; 1] = ["profile"];
 /// Facts that are digests of bytes which may have been changed.
@@ -78,8 +80,21 @@ pub struct Made {
     pub changes: Vec<Change>,
     /// What opens the commitments of the changes.
     pub openings: Vec<Opening>,
+    /// The page's picture is left out, since what it shows was changed: its date, and the record of the warcinfo.
+    pub redraw: Option<Redraw>,
     /// What a reader must know: records left out, bodies that could not be looked through.
     pub notes: Vec<String>,
+}
+
+/// A picture that is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redraw {
+    /// `WARC-Date` of the capture.
+    pub date: Timestamp,
+    /// Its `WARC-Warcinfo-ID`.
+    pub info: String,
+    /// Its address, without what must not be told.
+    pub urn: String,
 }
 
 /// Where a payload lies that a `revisit` record refers to: exhibit, record id; gives its response block.
@@ -102,6 +117,8 @@ struct Exhibit<'l, 'a> {
     main: Option<String>,
     responses: Vec<PageLine>,
     altered: std::collections::BTreeSet<String>,
+    /// A body was changed, so that a picture may show what was taken out.
+    shown: bool,
 }
 
 /// Collects the values that a WARC file holds and that must not leave.
@@ -168,6 +185,7 @@ impl<'a> Layer<'a> {
             main: None,
             responses: Vec::new(),
             altered: std::collections::BTreeSet::new(),
+            shown: false,
         };
         let mut reader = WarcReader::new(source);
         loop {
@@ -287,7 +305,7 @@ impl Exhibit<'_, '_> {
                     self.main = head.field("WARC-Concurrent-To").map(str::to_owned).or(self.main.take());
                 }
             }
-            "resource" if self.altered.is_empty() => {
+            "resource" if !self.shown => {
                 let (block, hits) = self.layer.secrets.redact(block);
                 if !hits.is_empty() {
                     self.made.notes.push(format!("the record {id} is left out: it holds what must not be told"));
@@ -304,7 +322,12 @@ impl Exhibit<'_, '_> {
                 written.block = block;
             }
             _ => {
-                self.made.notes.push(format!("the record {id} ({kind}) is left out: what it shows was changed"));
+                if kind == "resource" && redacted_url.starts_with(PICTURE) && self.made.redraw.is_none() {
+                    let info = field("WARC-Warcinfo-ID");
+                    self.made.redraw = Some(Redraw { date, info, urn: redacted_url });
+                } else if !redacted_url.starts_with(PICTURE) {
+                    self.made.notes.push(format!("the record {id} ({kind}) is left out: what it shows was changed"));
+                }
                 return Ok(None);
             }
         }
@@ -407,6 +430,7 @@ impl Exhibit<'_, '_> {
         let changed = head::redact(split.head, false, self.layer.secrets, framing);
         self.taken(id, "response-head", &changed.taken);
         if framing != Framing::AsReceived {
+            self.shown = true;
             self.altered.insert(id.to_owned());
         }
         [changed.head, body].concat()

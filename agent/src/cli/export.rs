@@ -17,7 +17,7 @@ use crate::error::{Failing, Problem, exit};
 use crate::export::plan::{self, Plan, Shown};
 use crate::export::{self, Order};
 use crate::monitor::Terminal;
-use crate::parts::{Launcher, ParsePool};
+use crate::parts::{DrawPool, Launcher, ParsePool};
 use crate::rows::{ExportRow, RELEASE};
 use crate::{identities, mandates, outside};
 
@@ -134,7 +134,7 @@ pub fn run(args: ExportArgs) -> Result<u8, Problem> {
     let mandate = mandates::chosen(plan.mandates.iter().rev().map(|one| Ok(one.clone())), &agent, now)?
         .ok_or_else(|| Problem::unsound("a case without a mandate"))?;
     let actor = Actor::new(&store, &mandate, &agent, now)?;
-    let launcher = Launcher::start(&args.sandbox.dangerously_without_sandbox, None, &[])?;
+    let launcher = Arc::new(Launcher::start(&args.sandbox.dangerously_without_sandbox, None, &[])?);
     let monitor = Terminal::new(args.quiet);
     let mut order = Order {
         store: &store,
@@ -146,7 +146,8 @@ pub fn run(args: ExportArgs) -> Result<u8, Problem> {
         seal_to: args.seal_to,
         open_only: args.open_only,
         to,
-        pages: Arc::new(ParsePool::new(Arc::new(launcher))),
+        pages: Arc::new(ParsePool::new(Arc::clone(&launcher))),
+        pictures: DrawPool::new(launcher),
         monitor: &monitor,
     };
     let made = export::make(&mut order, &actor, &args.sign.purpose, now);

@@ -10,17 +10,19 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use vigie_export::layer::{self, Change, Layer, Made, PageLine};
+use vigie_export::layer::{self, Change, Layer, Made, PageLine, Redraw};
 use vigie_export::wacz::{self, About, Piece};
 use vigie_export::{CdxLine, ExportError, Kind as What, Opening, Reading, Secrets};
 use vigie_store::{Recipient, StoreError};
 use vigie_warc::WarcReader;
+use vigie_wire::draw::Picture;
 use vigie_wire::limits::{DECODED_BODY_BYTES, PARSE_BODY_BYTES};
 use vigie_wire::parse::Document;
 
 use super::{Order, fault, put};
 use crate::error::{Failing, Problem};
 use crate::parts::ParsePool;
+use crate::picture;
 
 /// Where pieces lie until they are put together.
 pub const FOLDER: &str = "pieces";
@@ -209,10 +211,72 @@ fn open_layer(
     })?;
     opened.finish()?;
     out.flush().and_then(|()| out.out.get_ref().sync_all()).failing(trying())?;
+    let Made { mut cdx, pages, changes, openings, redraw, mut notes } = made;
+    if let Some(redraw) = redraw {
+        match draw_again(order, layer.secrets, file, pages.first().map(|page| page.url.as_str())) {
+            Ok(picture) => {
+                let lines =
+                    add_picture(layer.secrets, &redraw, &picture, name, &mut out).map_err(|e| fault(&order.to, &e))?;
+                out.flush().and_then(|()| out.out.get_ref().sync_all()).failing(trying())?;
+                cdx.extend(lines);
+                notes.push("its picture is drawn again from the open layer".to_owned());
+            }
+            Err(why) => notes.push(format!("it has no picture: what it showed was changed, and {why}")),
+        }
+    }
     let sha256 = data_encoding::HEXLOWER.encode(&out.hash.finalize());
-
-    let Made { cdx, pages, changes, openings, notes } = made;
     Ok((One { cdx, pages, changes, notes, sha256, bytes: out.bytes }, openings))
+}
+
+/// Draws the page as the open layer has it.
+fn draw_again(order: &Order<'_>, secrets: &Secrets, file: &Path, page: Option<&str>) -> Result<Picture, String> {
+    let source = File::open(file).map_err(|e| e.to_string())?;
+    let drawing = picture::from_warc(source, page, &order.pages).map_err(|problem| problem.line)?;
+    let mut drawn = order.pictures.draw(drawing)?;
+    for warning in &mut drawn.warnings {
+        *warning = secrets.redact_text(warning);
+    }
+    Ok(drawn)
+}
+
+/// Adds a picture to the end of an open layer; gives its lines of the index.
+fn add_picture(
+    secrets: &Secrets,
+    redraw: &Redraw,
+    drawn: &Picture,
+    name: &str,
+    out: &mut Hashed<impl Write>,
+) -> Result<Vec<CdxLine>, ExportError> {
+    let mut lines = Vec::new();
+    let base = redraw.urn.split('#').next().unwrap_or_default();
+    for (number, tile) in (1..).zip(&drawn.tiles) {
+        let urn = if number == 1 { base.to_owned() } else { format!("{base}#{number}") };
+        let digest: [u8; 32] = Sha256::digest(&tile.png).into();
+        let label = vigie_warc::sha256_label(&digest);
+        let mut fields = vec![
+            ("WARC-Target-URI", urn.clone()),
+            ("WARC-Warcinfo-ID", redraw.info.clone()),
+            ("WARC-Payload-Digest", label.clone()),
+            ("Vigie-Open-Layer", "drawn again from the open layer".to_owned()),
+        ];
+        fields.extend(drawn.facts.iter().take(1).map(|(name, value)| ("Vigie-Renderer", format!("{name} {value}"))));
+        let id = secrets.keyed(b"picture", format!("{name} {urn}").as_bytes());
+        let id = uuid::Builder::from_random_bytes(id.first_chunk().copied().unwrap_or_default()).into_uuid();
+        let record = vigie_warc::records::Record {
+            kind: "resource",
+            record_id: &format!("<urn:uuid:{id}>"),
+            date: redraw.date,
+            content_type: "image/png",
+            fields: &fields,
+        };
+        let begin = out.bytes;
+        vigie_warc::WarcWriter::new(&mut *out).record(&record, &mut &tile.png[..], tile.png.len() as u64, digest)?;
+        if let Some(mut line) = CdxLine::new(&urn, redraw.date, &label, "image/png", None) {
+            (line.offset, line.length, line.filename) = (begin, out.bytes - begin, name.to_owned());
+            lines.push(line);
+        }
+    }
+    Ok(lines)
 }
 
 struct Hashed<W> {

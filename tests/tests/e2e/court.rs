@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case { name: "court::stock_tools_accept_a_bundle_and_nothing_secret_is_in_it", run: whole },
         Case { name: "court::what_cannot_be_exported_is_refused_in_one_line", run: refused },
         Case { name: "court::an_export_that_was_killed_goes_on", run: killed },
+        Case { name: "court::a_picture_of_a_changed_page_is_drawn_again", run: drawn_again },
         Case { name: "court::a_second_person_releases_it", run: released },
     ]
 }
@@ -348,6 +349,43 @@ fn refused(world: &World) -> CaseResult {
     let short = ["--exhibits", "1", "--identity", "keys/case.txt", "--redact", "short.txt", "--to", "y"];
     one_line(&export(&station, &short).run()?, 2, &["redaction list", "fewer than"])?;
     station.sound()?;
+    Ok(())
+}
+
+/// A word of the page goes; the picture that showed it goes too, and another is drawn without it.
+fn drawn_again(world: &World) -> CaseResult {
+    let station = Station::quick(world, "court-drawn", &[crate::pictures::market(world, &["/offer/3"])])?;
+    station.with_pictures()?;
+    station.run_once().run()?.success()?;
+    let made = |to: &str, more: &[&str]| -> Outcome<Vec<(vigie_warc::RecordHead, Vec<u8>)>> {
+        let fixed = ["--exhibits", "1", "--identity", "keys/case.txt", "--open-only", "--to", to];
+        export(&station, &[&fixed[..], more].concat()).run()?.success()?;
+        let files = unpacked(&station.desk.path(to))?;
+        let warc =
+            files.iter().find(|file| file.to_string_lossy().ends_with("exhibit-000001.warc.gz")).ok_or("no WARC")?;
+        crate::pictures::records_of(warc)
+    };
+    let whole = made("whole", &[])?;
+    let title =
+        lines(&station.desk.path("whole/data/inventory.jsonl"))?[0]["title"].as_str().unwrap_or_default().to_owned();
+    let word = title.split(' ').max_by_key(|word| word.len()).ok_or("no title")?;
+    std::fs::write(station.desk.path("word.txt"), word)?;
+    let changed = made("changed", &["--redact", "word.txt"])?;
+    let text = |records: &[(vigie_warc::RecordHead, Vec<u8>)]| -> String {
+        records.iter().map(|(_, block)| String::from_utf8_lossy(block).into_owned()).collect()
+    };
+    ensure!(text(&whole).contains(word) && !text(&changed).contains(word), "{word} is still there");
+    let (before, after) = (crate::pictures::pictures(&whole), crate::pictures::pictures(&changed));
+    let ([(urn, one)], [(same, other)]) = (&before[..], &after[..]) else {
+        return Err(format!("{} and {} pictures", before.len(), after.len()).into());
+    };
+    ensure!(urn == same && one != other && other.starts_with(b"\x89PNG"), "{urn} {same}");
+    let marked = |records: &[(vigie_warc::RecordHead, Vec<u8>)]| {
+        records.iter().any(|(head, _)| head.field("Vigie-Open-Layer").is_some_and(|said| said.contains("drawn again")))
+    };
+    ensure!(marked(&changed) && !marked(&whole), "the record does not say so");
+    let notes = lines(&station.desk.path("changed/data/inventory.jsonl"))?[0]["notes"].to_string();
+    ensure!(notes.contains("drawn again"), "{notes}");
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-fn market(world: &World, paths: &[&str]) -> Target {
+pub fn market(world: &World, paths: &[&str]) -> Target {
     let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
     let include = [paths.clone(), vec!["/picture/**".into(), "/style.css".into(), "/face.ttf".into()]].concat();
     Target { entry: paths, include, ..Target::onion("market-a", &world.net.onion("market-a")) }
@@ -35,7 +35,7 @@ fn records(station: &Station, number: u64) -> Outcome<Vec<(RecordHead, Vec<u8>)>
     records_of(&station.desk.path(&format!("{number}.warc.gz")))
 }
 
-fn records_of(path: &Path) -> Outcome<Vec<(RecordHead, Vec<u8>)>> {
+pub fn records_of(path: &Path) -> Outcome<Vec<(RecordHead, Vec<u8>)>> {
     let mut reader = WarcReader::new(std::fs::File::open(path)?);
     let mut all = Vec::new();
     while let Some(one) = reader.next(|head, block| {
@@ -48,7 +48,7 @@ fn records_of(path: &Path) -> Outcome<Vec<(RecordHead, Vec<u8>)>> {
     Ok(all)
 }
 
-fn pictures(records: &[(RecordHead, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+pub fn pictures(records: &[(RecordHead, Vec<u8>)]) -> Vec<(&str, &[u8])> {
     let resources = records.iter().filter(|(head, _)| head.field("WARC-Type") == Some("resource"));
     resources.filter_map(|(head, block)| Some((head.field("WARC-Target-URI")?, block.as_slice()))).collect()
 }
