@@ -162,6 +162,23 @@ fn demo(dir: &Path) -> Outcome<()> {
         0,
     )?;
 
+    title("A folder for the court, checked as its VERIFY.txt says");
+    let export = ["export", "--case", "C-2026-004", "--exhibits", "1-3", "--identity", "keys/case.txt"];
+    let whole = ["--to", "court", "--store", "store", "--purpose", "file for the prosecutor"];
+    shell.vigie(&[&export[..], &whole].concat(), 0)?;
+    let sums = "cd court && sha256sum --check --quiet tagmanifest-sha256.txt manifest-sha256.txt && echo whole";
+    shell.run("sh", &["-c", sums], None, 0)?;
+    shell.run(
+        "sh",
+        &[
+            "-c",
+            "cd court/data/log/openssl && openssl pkeyutl -verify -pubin -inkey log-key.pem -rawin -in head.txt -sigfile head.sig",
+        ],
+        None,
+        0,
+    )?;
+    shell.run("sh", &["-c", "head -c 600 court/data/custody.txt"], None, 0)?;
+
     drop(network);
     drop(sites);
     std::fs::remove_dir_all(dir.join("network"))?;
@@ -170,6 +187,7 @@ fn demo(dir: &Path) -> Outcome<()> {
     println!("{at}/store/       sealed segments, signed log, catalogue");
     println!("{at}/witness/     the witness: its key, and where it saw the log last; medium/ went between the two");
     println!("{at}/exhibits/    exhibit 1, sealed (.age) and opened (.warc.gz)");
+    println!("{at}/court/       three exhibits for a court: open and sealed layer, proofs, VERIFY.txt");
     println!("{at}/keys/        keys of authority, agent, custodian: on one disk only because this is a demo");
     println!("{at}/mandate.toml with its signature; profile.toml, vigie.toml, arti.toml beside it");
     println!("all in {:.0} s; nothing that was started is running", begun.elapsed().as_secs_f32());
