@@ -197,11 +197,10 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
                 _ => {}
             }
         }
-        if let (Framing::Plain(length), true, false) = (framing, text.is_empty(), out.is_empty()) {
-            if !length_said {
-                out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
-                length_said = true;
-            }
+        // The empty line that ends the head; those of interim heads stand before it.
+        if let (Framing::Plain(length), true, false) = (framing, text.is_empty() && at == head.len(), length_said) {
+            out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+            length_said = true;
         }
         let (line, hits) = secrets.redact(text);
         taken.extend(hits.into_iter().map(|hit| Taken {
@@ -260,6 +259,9 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\nX: y\r\n\r\n";
         let changed = redact(head, false, &none(), Framing::Plain(12));
         assert_eq!(changed.head, b"HTTP/1.1 200 OK\r\nX: y\r\nContent-Length: 12\r\n\r\n");
+        let head = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+        let length = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n";
+        assert_eq!(redact(head, false, &none(), Framing::Plain(12)).head, length);
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n";
         assert_eq!(
             redact(head, false, &none(), Framing::Plain(12)).head,

@@ -218,6 +218,9 @@ impl<'a> Layer<'a> {
     }
 }
 
+/// Fields of a record: (name, value).
+type Fields = Vec<(String, String)>;
+
 /// A record as it is written.
 struct Written {
     kind: String,
@@ -253,7 +256,7 @@ impl Exhibit<'_, '_> {
         &mut self,
         head: &RecordHead,
         block: &[u8],
-    ) -> Result<Option<(Written, Vec<(String, String)>)>, ExportError> {
+    ) -> Result<Option<(Written, Fields)>, ExportError> {
         let field = |name: &str| head.field(name).unwrap_or_default().to_owned();
         let (kind, id) = (field("WARC-Type"), field("WARC-Record-ID"));
         let date: Timestamp =

@@ -5,10 +5,10 @@
 //! picture with the same build at the same level of SIMD, which the picture's facts name. It is an aid for whoever reads an
 //! exhibit; the evidence is the recorded bytes.
 //!
-//! - The tree is built by [`vigie_parse`] with its limits on hostile HTML; [`dom`] copies it into the renderer's.
-//! - A stylesheet or picture comes from the order or is not there ([`elements`]). Where a picture is missing or
+//! - The tree is built by [`vigie_parse`] with its limits on hostile HTML; `dom` copies it into the renderer's.
+//! - A stylesheet or picture comes from the order or is not there (`elements`). Where a picture is missing or
 //!   withheld, a box says so.
-//! - Fonts are those of this crate ([`fonts`]); a page's own are never read.
+//! - Fonts are those of this crate (`fonts`); a page's own are never read.
 //! - What is drawn has limits on elements, text, styles, pixels and height, before any layout. Time and memory
 //!   that a page takes within them are for whoever runs the process.
 
