@@ -87,6 +87,8 @@ mod time;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]
 #[path = "../../store/time/tests/time/kit.rs"]
 mod tsa;
+#[path = "e2e/verified.rs"]
+mod verified;
 #[path = "e2e/witness.rs"]
 mod witness;
 #[path = "e2e/witness_acts.rs"]
@@ -138,6 +140,7 @@ fn cases() -> Vec<Case> {
         leak::cases(),
         endure::cases(),
         court::cases(),
+        verified::cases(),
         witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),
