@@ -170,6 +170,9 @@ fn main() -> ExitCode {
     if std::env::var_os(station::AS_WITNESS).is_some() {
         return vigie_witness::cli::main();
     }
+    if std::env::var_os(station::AS_VERIFY).is_some() {
+        return vigie_verify::cli::main();
+    }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken
     // down below, whatever the cases did.

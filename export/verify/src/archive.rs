@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use data_encoding::{BASE64, HEXLOWER};
-use p384::ecdsa::signature::Verifier as _;
+use p384::ecdsa::signature::hazmat::PrehashVerifier;
 use p384::ecdsa::{Signature, VerifyingKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -149,5 +149,5 @@ fn signature(signed: &Value, hash: &str) -> Option<bool> {
     let bytes = |name: &str| BASE64.decode(signed[name].as_str()?.as_bytes()).ok();
     let key = VerifyingKey::from_sec1_bytes(bytes("publicKey")?.strip_prefix(&SPKI)?).ok()?;
     let signature = Signature::from_slice(&bytes("signature")?).ok()?;
-    Some(key.verify(hash.as_bytes(), &signature).is_ok())
+    Some(key.verify_prehash(&Sha256::digest(hash.as_bytes()), &signature).is_ok())
 }

@@ -43,6 +43,11 @@ pub fn read(files: &Folder, known: &Known, report: &mut Report) -> Result<Log, U
             wanted.extend(text.and_then(|text| text.lines().nth(1)?.parse::<u64>().ok()));
         }
     }
+    for name in files.under("data/log/proofs/") {
+        let text = files.text(&format!("data/log/proofs/{name}"), PROOF_BYTES as u64)?;
+        let proof = text.and_then(|text| Proof::parse(&text).ok());
+        wanted.extend(proof.and_then(|proof| proof.checkpoint.lines().nth(1)?.parse::<u64>().ok()));
+    }
     let outside = outside_head(&log, known, report);
     wanted.extend(outside.as_ref().map(|head| head.size));
     let met = tiles(files, &mut log, texts, &wanted, known.fingerprint, report)?;
@@ -293,6 +298,9 @@ fn proofs(files: &Folder, log: &Log, report: &mut Report) -> Result<(), Unreadab
         match judged {
             Ok((index, _)) if index != entry.sequence => {
                 report.red(name, format!("{folder}{file} is the proof of another entry"));
+            }
+            Ok((_, head)) if log.roots.get(&head.size) != Some(&head.root) => {
+                report.red(name, format!("{folder}{file} leads to a head of another log under the same key"));
             }
             Ok(_) => proven += 1,
             Err(error) => report.red(name, format!("{folder}{file}: {error}")),
