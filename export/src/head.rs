@@ -197,11 +197,11 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
                 _ => {}
             }
         }
-        if let (Framing::Plain(length), true, false) = (framing, text.is_empty(), out.is_empty()) {
-            if !length_said {
-                out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
-                length_said = true;
-            }
+        if let (Framing::Plain(length), true, false) = (framing, text.is_empty(), out.is_empty())
+            && !length_said
+        {
+            out.extend_from_slice(format!("Content-Length: {length}\r\n").as_bytes());
+            length_said = true;
         }
         let (line, hits) = secrets.redact(text);
         taken.extend(hits.into_iter().map(|hit| Taken {

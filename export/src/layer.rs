@@ -200,6 +200,9 @@ impl<'a> Layer<'a> {
     }
 }
 
+/// Further fields of a record.
+type Fields = Vec<(String, String)>;
+
 /// A record as it is written.
 struct Written {
     kind: String,
@@ -231,11 +234,7 @@ impl Exhibit<'_, '_> {
         ExportError::Record { exhibit: self.number, what: what.into() }
     }
 
-    fn record(
-        &mut self,
-        head: &RecordHead,
-        block: &[u8],
-    ) -> Result<Option<(Written, Vec<(String, String)>)>, ExportError> {
+    fn record(&mut self, head: &RecordHead, block: &[u8]) -> Result<Option<(Written, Fields)>, ExportError> {
         let field = |name: &str| head.field(name).unwrap_or_default().to_owned();
         let (kind, id) = (field("WARC-Type"), field("WARC-Record-ID"));
         let date: Timestamp =

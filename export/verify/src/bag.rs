@@ -14,6 +14,8 @@ const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
 const DECLARATION: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 /// Form of a bundle, in `bag-info.txt`.
 const FORM: &str = "vigie.bundle/1";
+/// Files that every bundle has, beside those that other checks ask for.
+const EXPECTED: [&str; 4] = ["data/VERIFY.txt", "data/case.jsonld", "data/custody.jsonl", "data/custody.txt"];
 /// Most bytes of a small file.
 pub const SMALL: u64 = 1 << 20;
 
@@ -49,6 +51,9 @@ pub fn check(files: &Folder, report: &mut Report) -> Result<(), Unreadable> {
     let mut tags = BTreeSet::new();
     let bytes = manifest(files, MANIFEST, true, &mut payload, report)?;
     manifest(files, TAG_MANIFEST, false, &mut tags, report)?;
+    for name in EXPECTED.iter().filter(|name| !files.has(name)) {
+        report.red("bag.files", format!("{name} is missing: every bundle has it"));
+    }
     for name in files.files.keys() {
         let listed = if name.starts_with("data/") { payload.contains(name) } else { tags.contains(name) };
         if !listed && name != TAG_MANIFEST {

@@ -115,6 +115,22 @@ pub fn check(files: &Folder, log: &Log, report: &mut Report) -> Result<Inventory
         }
     }
     report.holds("gaps", format!("all {} entries that say what was not recorded are told", gaps.len()));
+    each(files, "data/custody.jsonl", "custody", report, |line: Value, report| {
+        let entry = line["entry"].as_u64().and_then(|number| log.entries.get(&number));
+        // What befell an exhibit under another case's mandate is told too, without the entry's text.
+        let other = entry.is_some_and(|(entry, _)| line["kind"] != entry.kind.as_str());
+        if other || line["exhibit"].as_u64().is_none_or(|number| !all.contains_key(&number)) {
+            report.red(
+                "custody",
+                format!("a line of custody.jsonl is not of the entry that it names ({})", line["entry"]),
+            );
+        }
+    })?;
+    for number in all.iter().filter(|(_, line)| line.state == "disclosed").map(|(number, _)| number) {
+        if !files.has(&format!("data/log/proofs/exhibit-{number:06}.tlog-proof")) {
+            report.red("log.proofs", format!("the proof of exhibit {number} is missing"));
+        }
+    }
     table(files, &all, report)?;
     sealed(files, &all, report)?;
     if test_network {

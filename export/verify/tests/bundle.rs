@@ -112,6 +112,10 @@ fn make(dir: &Path) -> String {
     put(dir, "data/redactions.jsonl", format!("{change}\n"));
     put(dir, "data/sessions.jsonl", "");
     put(dir, "data/gaps.jsonl", "{\"entry\":2,\"kind\":\"refusal\"}\n");
+    put(dir, "data/custody.jsonl", "{\"exhibit\":1,\"entry\":1,\"kind\":\"exhibit\"}\n");
+    for name in ["VERIFY.txt", "case.jsonld", "custody.txt"] {
+        put(dir, &format!("data/{name}"), "text\n");
+    }
     lists(dir);
     body
 }
@@ -192,7 +196,8 @@ fn every_file_flipped_cut_or_taken_away_is_red() {
 #[test]
 fn with_new_lists_the_log_still_tells() {
     type Deed = fn(String) -> String;
-    let deeds: [(&str, &str, Deed); 9] = [
+    let deeds: [(&str, &str, Deed); 10] = [
+        ("data/custody.jsonl", "custody", |text| text.replace("\"kind\":\"exhibit\"", "\"kind\":\"read\"")),
         ("data/inventory.jsonl", "inventory", |text| text.replace("02:14:01.", "02:14:02.")),
         ("data/inventory.jsonl", "inventory", |_| String::new()),
         ("data/inventory.csv", "inventory.table", |text| text.replace("disclosed", "erased")),
@@ -207,6 +212,14 @@ fn with_new_lists_the_log_still_tells() {
         let (_temp, dir, _) = fresh();
         let text = fs::read_to_string(dir.join(name)).expect("read");
         put(&dir, name, deed(text));
+        lists(&dir);
+        is_red(&dir, finding);
+    }
+    for (name, finding) in
+        [("data/log/proofs/exhibit-000001.tlog-proof", "log.proofs"), ("data/custody.txt", "bag.files")]
+    {
+        let (_temp, dir, _) = fresh();
+        fs::remove_file(dir.join(name)).expect("removed");
         lists(&dir);
         is_red(&dir, finding);
     }
@@ -227,7 +240,7 @@ fn with_new_lists_the_log_still_tells() {
 #[test]
 fn another_key_does_not_pass_for_the_logs() {
     let (_temp, dir, _) = fresh();
-    let root = root_of(&fs::read(dir.join("data/log/tile/0/000.p/3")).expect("read").as_chunks::<32>().0.to_vec());
+    let root = root_of(&fs::read(dir.join("data/log/tile/0/000.p/3")).expect("read").as_chunks::<32>().0);
     let key = SigningKey::from_bytes(&[4; 32]);
     let head = Checkpoint { origin: ORIGIN.into(), size: 3, root };
     put(&dir, "data/log/checkpoint", head.sign(&key));

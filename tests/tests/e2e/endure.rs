@@ -302,7 +302,7 @@ fn flat(memory: &[BTreeMap<String, u64>]) -> CaseResult {
         let (early, late) = (of(&memory[quarter..2 * quarter], name), of(&memory[memory.len() - quarter..], name));
         let ratio = late as f64 / early.max(1) as f64;
         println!("| memory of {name} | {} KiB | {} KiB | {ratio:.3} |", early / 1024, late / 1024);
-        ensure!(ratio < 1.05, "{name} grew from {early} to {late} bytes");
+        ensure!(late * 100 < early.max(1) * 105, "{name} grew from {early} to {late} bytes");
     }
     Ok(())
 }
