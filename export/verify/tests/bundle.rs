@@ -240,7 +240,7 @@ fn with_new_lists_the_log_still_tells() {
 #[test]
 fn another_key_does_not_pass_for_the_logs() {
     let (_temp, dir, _) = fresh();
-    let root = root_of(&fs::read(dir.join("data/log/tile/0/000.p/3")).expect("read").as_chunks::<32>().0);
+    let root = root_of(fs::read(dir.join("data/log/tile/0/000.p/3")).expect("read").as_chunks::<32>().0);
     let key = SigningKey::from_bytes(&[4; 32]);
     let head = Checkpoint { origin: ORIGIN.into(), size: 3, root };
     put(&dir, "data/log/checkpoint", head.sign(&key));
