@@ -203,6 +203,7 @@ fn information(order: &Order<'_>, state: &State, awaits_release: bool) -> Vec<(S
         ("External-Identifier".to_owned(), state.bundle.clone()),
         ("External-Description".to_owned(), format!("Evidence of case {}, open and sealed layer", order.plan.case)),
         ("Bag-Software-Agent".to_owned(), format!("vigie {}", env!("CARGO_PKG_VERSION"))),
+        ("Vigie-Bundle".to_owned(), "vigie.bundle/1".to_owned()),
         ("Vigie-Log".to_owned(), format!("{} with {head} entries", order.reader.origin())),
     ];
     if awaits_release {

@@ -252,11 +252,7 @@ impl Exhibit<'_, '_> {
         ExportError::Record { exhibit: self.number, what: what.into() }
     }
 
-    fn record(
-        &mut self,
-        head: &RecordHead,
-        block: &[u8],
-    ) -> Result<Option<(Written, Fields)>, ExportError> {
+    fn record(&mut self, head: &RecordHead, block: &[u8]) -> Result<Option<(Written, Fields)>, ExportError> {
         let field = |name: &str| head.field(name).unwrap_or_default().to_owned();
         let (kind, id) = (field("WARC-Type"), field("WARC-Record-ID"));
         let date: Timestamp =

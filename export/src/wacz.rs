@@ -13,7 +13,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use p384::ecdsa::signature::Signer;
+use p384::ecdsa::signature::hazmat::PrehashSigner;
 use p384::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -189,7 +189,10 @@ fn signed(hash: &str, created: &str, software: &str, secrets: &Secrets) -> Value
         SigningKey::from_slice(&scalar[..48]).ok()
     });
     let Some(key) = key else { return Value::Null };
-    let signature: Signature = key.sign(hash.as_bytes());
+    // Readers of WACZ expect SHA-256 on this curve; the crate's own choice would be SHA-384.
+    let Ok(signature) = PrehashSigner::<Signature>::sign_prehash(&key, &Sha256::digest(hash.as_bytes())) else {
+        return Value::Null;
+    };
     let point = key.verifying_key().to_encoded_point(false);
     let public = [&SPKI[..], point.as_bytes()].concat();
     json!({

@@ -89,6 +89,8 @@ mod time;
 #[allow(dead_code, reason = "the authority can do more than is asked of it here")]
 #[path = "../../store/time/tests/time/kit.rs"]
 mod tsa;
+#[path = "e2e/verified.rs"]
+mod verified;
 #[path = "e2e/witness.rs"]
 mod witness;
 #[path = "e2e/witness_acts.rs"]
@@ -141,6 +143,7 @@ fn cases() -> Vec<Case> {
         leak::cases(),
         endure::cases(),
         court::cases(),
+        verified::cases(),
         witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),
@@ -169,6 +172,9 @@ fn main() -> ExitCode {
     }
     if std::env::var_os(station::AS_WITNESS).is_some() {
         return vigie_witness::cli::main();
+    }
+    if std::env::var_os(station::AS_VERIFY).is_some() {
+        return vigie_verify::cli::main();
     }
     let arguments = Arguments::from_args();
     // Started by the first case that runs (so `--list` and empty filters cost nothing) and taken

@@ -28,6 +28,9 @@ pub struct CheckpointArgs {
     /// Also draw it as a QR code, which holds the same text.
     #[arg(long, conflicts_with = "json")]
     qr: bool,
+    /// Also print its fingerprint (SHA-256 of the three lines that are signed), for paper and telephone.
+    #[arg(long, conflicts_with = "json")]
+    fingerprint: bool,
     /// Write it to this file instead; it must not exist.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["qr", "json"])]
     to: Option<PathBuf>,
@@ -44,6 +47,7 @@ struct Told<'a> {
     origin: &'a str,
     size: u64,
     root_sha256: String,
+    fingerprint: String,
     key: String,
     checkpoint: &'a str,
 }
@@ -73,6 +77,10 @@ pub fn checkpoint(args: CheckpointArgs) -> Result<u8, Problem> {
             show::line(format!("\u{1b}[30;107m{line}\u{1b}[0m"))?;
         }
     }
+    if args.fingerprint {
+        show::line("")?;
+        show::line(format!("fingerprint {}", vigie_verify::fingerprint_of(note)))?;
+    }
     head_leaves(&args.at.store)?;
     Ok(exit::OK)
 }
@@ -82,6 +90,7 @@ fn told(reader: &Reader) -> Told<'_> {
         origin: reader.origin(),
         size: reader.size(),
         root_sha256: data_encoding::HEXLOWER.encode(&reader.root()),
+        fingerprint: vigie_verify::fingerprint_of(reader.checkpoint()),
         key: reader.verifier_key(),
         checkpoint: reader.checkpoint(),
     }
@@ -120,7 +129,17 @@ fn page(code: &QrCode, reader: &Reader) -> String {
         }
     }
     let root = data_encoding::HEXLOWER.encode(&reader.root());
-    let lines = [reader.origin(), &format!("{} entries, root (SHA-256)", reader.size()), &root[..32], &root[32..]];
+    let print = vigie_verify::fingerprint_of(reader.checkpoint());
+    let half = print.len() / 2;
+    let lines = [
+        reader.origin(),
+        &format!("{} entries, root (SHA-256)", reader.size()),
+        &root[..32],
+        &root[32..],
+        "fingerprint",
+        print[..half].trim_end(),
+        print[half..].trim_start(),
+    ];
     let longest = lines.iter().map(|line| line.len()).max().unwrap_or(1) as f64;
     // A letter of a monospaced face is at most 0.62 of its height.
     let height = (f64::from(side - 2 * QUIET) / longest / 0.62).min(3.0);

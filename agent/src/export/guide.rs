@@ -13,11 +13,12 @@ use crate::error::Problem;
 /// Lines longer than this are broken where they can be, in characters.
 const WIDTH: usize = 96;
 
-/// Writes it beside the lists.
+/// Writes it, and the page that checks in a browser, beside the lists.
 ///
 /// # Errors
 /// The disk is full.
 pub fn write(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Result<(), Problem> {
+    put(&data.join("verify.html"), vigie_verify::PAGE.as_bytes())?;
     put(&data.join("VERIFY.txt"), text(order, data, bundle, created).as_bytes())
 }
 
@@ -78,7 +79,12 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
          signed head is for, which you should have received by another way as well (on paper, from the witness).",
     );
     section(&mut out, &mut sections, "The head of the log, signed with the log's key (openssl 3)");
-    let _ = writeln!(out, "    entries: {}\n    root:    {root}\n", reader.size());
+    let _ = writeln!(
+        out,
+        "    entries:     {}\n    root:        {root}\n    fingerprint: {}\n",
+        reader.size(),
+        vigie_verify::fingerprint_of(reader.checkpoint())
+    );
     command(
         &mut out,
         &[
@@ -89,7 +95,8 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
     );
     paragraph(
         &mut out,
-        "Compare number of entries and root with what you have by another way. data/log/checkpoint is the same head as \
+        "Compare the fingerprint with what you have by another way: it is the SHA-256 of data/log/openssl/head.txt (what \
+         vigie checkpoint prints). data/log/checkpoint is the same head as \
          a C2SP signed note; data/witness/ has heads that witnesses cosigned, with their keys.",
     );
     section(&mut out, &mut sections, "An exhibit's entry is in that log");
@@ -188,6 +195,17 @@ fn text(order: &Order<'_>, data: &Path, bundle: &str, created: Timestamp) -> Str
             "Good \"vigie-release\" signature for …",
         );
     }
+    section(&mut out, &mut sections, "Or all at once, with programs of ours (optional)");
+    command(
+        &mut out,
+        &["vigie-verify . --fingerprint 'THE ONE YOU RECEIVED BY ANOTHER WAY'"],
+        "GREEN, or AMBER with what is left to compare; RED when something does not hold",
+    );
+    paragraph(
+        &mut out,
+        "data/verify.html does most of it in a browser, opened from the disk with the network off. Whoever changed this \
+         folder could have changed that page too: take it, or vigie-verify, from somewhere else when it matters.",
+    );
     out.push_str("What these checks cannot show\n\n");
     paragraph(
         &mut out,

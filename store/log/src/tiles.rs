@@ -89,8 +89,8 @@ impl Tiler {
     }
 }
 
-/// Path of a tile, or of a bundle when there is no level.
-fn path(level: Option<usize>, index: u64, width: usize) -> String {
+/// Path of the tile of so many hashes (1 to [`WIDTH`]) at a place of a level, or of a bundle when there is no level.
+pub fn path(level: Option<usize>, index: u64, width: usize) -> String {
     let level = level.map_or_else(|| "entries".to_owned(), |level| level.to_string());
     // 1234067 becomes x001/x234/067.
     let mut number = format!("{:03}", index % 1000);

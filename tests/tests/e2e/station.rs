@@ -14,6 +14,8 @@ use crate::world::World;
 pub const AS_VIGIE: &str = "VIGIE_E2E_AS_VIGIE";
 /// Set for this binary to behave as `vigie-witness`.
 pub const AS_WITNESS: &str = "VIGIE_E2E_AS_WITNESS";
+/// Set for this binary to behave as `vigie-verify`.
+pub const AS_VERIFY: &str = "VIGIE_E2E_AS_VERIFY";
 /// Passphrases of every station.
 pub const STORE_PASSPHRASE: &str = "canary-store-passphrase";
 /// Passphrase of the profile.

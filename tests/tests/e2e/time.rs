@@ -60,7 +60,7 @@ fn lower_bound(world: &World) -> CaseResult {
 }
 
 /// Makes a request on the station's medium and lets the authority answer it.
-fn stamp(station: &Station, authority: &Authority, medium: &str) -> Result<String, Box<dyn std::error::Error>> {
+pub fn stamp(station: &Station, authority: &Authority, medium: &str) -> Result<String, Box<dyn std::error::Error>> {
     station.vigie(&["timestamp", "export", "--to", medium]).run()?.success()?;
     let mut asked = Vec::new();
     for entry in std::fs::read_dir(station.desk.path(medium))? {
