@@ -2,7 +2,7 @@
 
 use vigie_warc::Payload;
 
-use crate::secrets::{Kind, Secrets};
+use crate::secrets::{Hit, Kind, Secrets};
 
 /// Fields whose whole value is a means to act as somebody.
 const REQUEST: [&str; 5] = ["cookie", "cookie2", "authorization", "proxy-authorization", "x-csrf-token"];
@@ -175,7 +175,10 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
             let lead = value.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             let value = String::from_utf8_lossy(&value[lead..]).into_owned();
             let marker = format!("REDACTED-{}", if kind == Kind::Cookie { "cookie" } else { "credential" });
-            out.extend_from_slice(&text[..start + lead]);
+            // Whatever stands before the colon: a hostile name may hold a value too.
+            let (name, hits) = secrets.redact(&text[..start + lead]);
+            taken.extend(hits.into_iter().map(|hit| listed(secrets, hit, begin)));
+            out.extend_from_slice(&name);
             out.extend_from_slice(marker.as_bytes());
             taken.push(Taken { bytes: value.len(), value, kind, at: begin + start + lead, marker });
             out.extend_from_slice(end);
@@ -203,22 +206,37 @@ pub fn redact(head: &[u8], request: bool, secrets: &Secrets, framing: Framing) -
             length_said = true;
         }
         let (line, hits) = secrets.redact(text);
-        taken.extend(hits.into_iter().map(|hit| Taken {
-            kind: secrets.kind(&hit.value),
-            at: begin + hit.range.start,
-            bytes: hit.range.len(),
-            marker: secrets.marker(&hit.value),
-            value: hit.value,
-        }));
+        taken.extend(hits.into_iter().map(|hit| listed(secrets, hit, begin)));
         out.extend_from_slice(&line);
         out.extend_from_slice(end);
     }
     Changed { head: out, taken }
 }
 
+/// A listed value that stood somewhere in a line which began there.
+fn listed(secrets: &Secrets, hit: Hit, begin: usize) -> Taken {
+    Taken {
+        kind: secrets.kind(&hit.value),
+        at: begin + hit.range.start,
+        bytes: hit.range.len(),
+        marker: secrets.marker(&hit.value),
+        value: hit.value,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_in_the_name_of_a_secret_field_goes_too() {
+        let mut secrets = Secrets::new([1; 32]);
+        secrets.add(Kind::Pseudonym, "blue-heron").unwrap();
+        secrets.prepare();
+        let changed = redact(b"GET / HTTP/1.1\r\nX-blue-heron-token: q\r\n\r\n", true, &secrets, Framing::AsReceived);
+        let text = String::from_utf8(changed.head).unwrap();
+        assert!(!text.contains("heron") && changed.taken.len() == 2, "{text}");
+    }
 
     fn none() -> Secrets {
         let mut secrets = Secrets::new([1; 32]);
