@@ -49,7 +49,7 @@ struct Common {
 /// Work through a mandate's targets.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  vigie run --once --store store --purpose 'offers of ivory'\n  vigie run --every 2h --store store --purpose 'offers of ivory'"
+    after_help = "Example:\n  vigie run --once --store store --purpose 'offers of ivory'\n  vigie run --every 2h --store store --purpose 'offers of ivory'"
 )]
 pub struct RunArgs {
     #[command(flatten)]

@@ -97,6 +97,8 @@ fn json(world: &World) -> CaseResult {
     let station = Station::quick(world, "json", &[target])?;
     let ran = [
         "session",
+        "round",
+        "missed",
         "exhibits",
         "incomplete",
         "refusals",

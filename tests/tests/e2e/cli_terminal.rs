@@ -159,7 +159,7 @@ fn prompts(world: &World) -> CaseResult {
         asked(&station, &mut running, prompt)?;
         let pid = rustix::process::Pid::from_raw(left(&station, "pid")?.parse()?).ok_or("no process id")?;
         rustix::process::kill_process(pid, Signal::INT)?;
-        let output = running.wait(Duration::from_secs(20))?;
+        let output = running.wait(Duration::from_secs(60))?;
         ensure!(output.code() == Some(130), "{:?}: {}", output.code(), output.text());
     }
     // A new passphrase is asked for twice.
