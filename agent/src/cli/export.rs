@@ -113,7 +113,9 @@ pub fn run(args: ExportArgs) -> Result<u8, Problem> {
     };
     let listed: Vec<String> =
         listed.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-    if let Some(to) = args.to.as_deref().filter(|to| to.exists()) {
+    // Without a slash at its end, which would put what is under way inside the folder.
+    let to = args.to.as_deref().map(|to| to.components().collect::<PathBuf>());
+    if let Some(to) = to.as_deref().filter(|to| to.exists() || to.file_name().is_none()) {
         return Err(Problem::input(format!("{} exists already: name another folder", to.display())));
     }
     let identities = identities::open(&args.identity, args.identity_passphrase_fd)?;
@@ -125,7 +127,7 @@ pub fn run(args: ExportArgs) -> Result<u8, Problem> {
     if args.dry_run {
         return preview(&Preview::of(&plan), args.json);
     }
-    let Some(to) = args.to else { return Err(Problem::input("where to? name a folder with --to")) };
+    let Some(to) = to else { return Err(Problem::input("where to? name a folder with --to")) };
     if plan.disclosed().next().is_none() {
         return Err(Problem::input(format!("nothing of case {} would go in: see --dry-run", args.case)));
     }

@@ -14,7 +14,7 @@ use vigie_tests::desk::{PSEUDONYM, Target};
 use vigie_tests::process::{Command, Output};
 
 use crate::ensure;
-use crate::machine::{PATIENCE, one_line, until};
+use crate::machine::{Mounts, PATIENCE, one_line, until};
 use crate::station::{Outcome, PROFILE_PASSPHRASE, STORE_PASSPHRASE, Station};
 use crate::world::{Case, CaseResult, World};
 
@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case { name: "court::stock_tools_accept_a_bundle_and_nothing_secret_is_in_it", run: whole },
         Case { name: "court::what_cannot_be_exported_is_refused_in_one_line", run: refused },
         Case { name: "court::an_export_that_was_killed_goes_on", run: killed },
+        Case { name: "court::a_disk_that_is_full_costs_nothing", run: full },
         Case { name: "court::a_picture_of_a_changed_page_is_drawn_again", run: drawn_again },
         Case { name: "court::a_second_person_releases_it", run: released },
     ]
@@ -409,6 +410,33 @@ fn killed(world: &World) -> CaseResult {
     shell(&bundle, "sha256sum --check --quiet tagmanifest-sha256.txt manifest-sha256.txt")?.success()?;
     ensure!(lines(&bundle.join("data/inventory.jsonl"))?.len() == station.seen()?.len(), "not whole");
     nothing_left(&bundle)?;
+    station.sound()?;
+    Ok(())
+}
+
+/// A medium that is too small: one line, and the same command goes on once there is room.
+fn full(world: &World) -> CaseResult {
+    let station = recorded(world, "court-full")?;
+    let medium = station.desk.path("medium");
+    std::fs::create_dir(&medium)?;
+    let at = medium.display();
+    let Some(mounts) = Mounts::new("court", &format!("mount -t tmpfs -o size=200k none '{at}'"))? else {
+        return Ok(());
+    };
+    let args = ["--exhibits", "all", "--identity", "keys/case.txt", "--to", "medium/bundle/"];
+    let command = || mounts.enter(export(&station, &args), station.desk.dir());
+    let output = command().run()?;
+    one_line(&output, 1, &["No space left"])?;
+    ensure!(mounts.shell(&format!("ls '{at}'"))?.text().trim() == "bundle.part", "something else was made");
+    mounts.shell(&format!("mount -o remount,size=100m '{at}'"))?;
+    command().run()?.success()?;
+    let check = "sha256sum --check --quiet tagmanifest-sha256.txt manifest-sha256.txt";
+    mounts.shell(&format!("cd '{at}/bundle' && {check}"))?;
+    ensure!(station.log("export")?.len() == 1, "{:?}", station.log("export")?);
+    // A medium that is gone.
+    let gone = ["--exhibits", "1", "--identity", "keys/case.txt", "--to", "nowhere/at/all"];
+    std::fs::write(station.desk.path("nowhere"), "a file where a folder was")?;
+    one_line(&export(&station, &gone).run()?, 1, &["nowhere/at/all.part"])?;
     station.sound()?;
     Ok(())
 }
