@@ -31,6 +31,8 @@ use plan::Plan;
 
 /// State of an export that is under way.
 const STATE: &str = "export.json";
+/// The folder itself while it is made, beside the state.
+const BAG: &str = "bundle";
 
 /// What is asked for, and with what.
 pub struct Order<'a> {
@@ -102,7 +104,8 @@ pub fn make(order: &mut Order<'_>, actor: &Actor<'_>, purpose: &str, now: Timest
     let state = begin(order, actor, purpose, now, &part)?;
     // The head covers the entry of the export itself.
     order.reader = Reader::open(order.store.folder())?.with_key(order.key);
-    let data = part.join(bag::DATA);
+    let folder = part.join(BAG);
+    let data = folder.join(bag::DATA);
     let mut secrets = pieces::secrets(order)?;
     pieces::gather(order, &mut secrets)?;
     secrets.prepare();
@@ -113,19 +116,26 @@ pub fn make(order: &mut Order<'_>, actor: &Actor<'_>, purpose: &str, now: Timest
     }
     papers::write(order, &data, &secrets, &made, &state.bundle, state.created)?;
     guide::write(order, &data, &state.bundle, state.created)?;
-    fs::remove_dir_all(part.join(pieces::FOLDER)).failing("removing what the export no longer needs")?;
-    fs::remove_file(part.join(STATE)).failing("removing what the export no longer needs")?;
     let awaits_release = order.plan.two_persons;
     let info = information(order, &state, awaits_release);
     let total = made.bytes;
     let mut done = 0;
-    bag::seal(&part, &info, |bytes| {
+    bag::seal(&folder, &info, |bytes| {
         done += bytes;
         order.monitor.job("sealing the folder", done.min(total), total);
     })
     .map_err(|error| fault(&order.to, &error))?;
-    sync(&part)?;
-    fs::rename(&part, &order.to).failing(format!("naming {}", order.to.display()))?;
+    sync(&folder)?;
+    let made_whole = if order.to.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip")) {
+        let archive = part.join("bundle.zip");
+        let name = order.to.file_stem().and_then(|name| name.to_str()).unwrap_or(BAG);
+        bag::zip(&folder, name, state.created, &archive).map_err(|error| fault(&order.to, &error))?;
+        archive
+    } else {
+        folder
+    };
+    fs::rename(&made_whole, &order.to).failing(format!("naming {}", order.to.display()))?;
+    fs::remove_dir_all(&part).failing(format!("removing {}, which is no longer needed", part.display()))?;
     order.monitor.finish();
     Ok(Report {
         bundle: state.bundle,
@@ -189,7 +199,7 @@ fn begin(order: &Order<'_>, actor: &Actor<'_>, purpose: &str, now: Timestamp, pa
     let receipt =
         actor.log(order.store, &act, ActEntry { kind: Kind::Export, row: &row, private, state: Vec::new() }, now)?;
     let state = State { bundle, entry: receipt.sequence, created: now, exhibits, sealed, listed_sha256 };
-    fs::create_dir_all(part.join(bag::DATA)).failing(format!("making {}", part.display()))?;
+    fs::create_dir_all(part.join(BAG).join(bag::DATA)).failing(format!("making {}", part.display()))?;
     fs::write(&file, serde_json::to_vec(&state).failing("preparing the export")?)
         .failing(format!("writing {}", file.display()))?;
     Ok(state)

@@ -5,7 +5,9 @@ use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use zip::ZipWriter;
 
 use crate::ExportError;
 
@@ -68,6 +70,26 @@ pub fn seal_tags(dir: &Path) -> Result<(), ExportError> {
         text.push_str(&format!("{}  {name}\n", digest(&path)?.0));
     }
     put(dir, TAG_MANIFEST, &text)
+}
+
+/// A sealed folder as one ZIP file, under one folder of this name (RFC 8493 section 4), nothing compressed twice.
+///
+/// # Errors
+/// As [`seal`].
+pub fn zip(dir: &Path, name: &str, time: Timestamp, to: &Path) -> Result<(), ExportError> {
+    let mut files = Vec::new();
+    collect(dir, &mut files)?;
+    files.sort();
+    let mut archive = ZipWriter::new(std::io::BufWriter::with_capacity(1 << 20, File::create(to)?));
+    for path in &files {
+        let mut file = File::open(path)?;
+        let within = path.strip_prefix(dir).unwrap_or(path).to_str();
+        let within = within.ok_or_else(|| std::io::Error::other("a file's name is not UTF-8"))?;
+        archive.start_file(format!("{name}/{within}"), crate::wacz::stored(time, file.metadata()?.len()))?;
+        std::io::copy(&mut file, &mut archive)?;
+    }
+    let out = archive.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    Ok(out.sync_all()?)
 }
 
 fn put(dir: &Path, name: &str, text: &str) -> Result<(), ExportError> {

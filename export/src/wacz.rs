@@ -63,7 +63,7 @@ pub struct Piece {
 
 struct Archive<W: Write + Seek> {
     zip: ZipWriter<W>,
-    time: DateTime,
+    time: Timestamp,
     resources: Vec<Value>,
 }
 
@@ -89,13 +89,7 @@ impl<W: Write + Seek> Archive<W> {
     }
 
     fn begin(&mut self, path: &str, bytes: u64) -> Result<(), ExportError> {
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(self.time)
-            .unix_permissions(0o644)
-            // Room for sizes beyond 32 bits only where it is needed: some readers know no other form.
-            .large_file(bytes >= u64::from(u32::MAX));
-        Ok(self.zip.start_file(path, options)?)
+        Ok(self.zip.start_file(path, stored(self.time, bytes))?)
     }
 }
 
@@ -104,7 +98,7 @@ impl<W: Write + Seek> Archive<W> {
 /// # Errors
 /// A piece cannot be read, or `out` not be written.
 pub fn write<W: Write + Seek>(out: W, about: &About, pieces: &[Piece], secrets: &Secrets) -> Result<W, ExportError> {
-    let mut archive = Archive { zip: ZipWriter::new(out), time: zip_time(about.created), resources: Vec::new() };
+    let mut archive = Archive { zip: ZipWriter::new(out), time: about.created, resources: Vec::new() };
     for piece in pieces {
         let file = File::open(&piece.path)?;
         let bytes = file.metadata()?.len();
@@ -203,6 +197,16 @@ fn signed(hash: &str, created: &str, software: &str, secrets: &Secrets) -> Value
         "signature": BASE64.encode(&signature.to_bytes()),
         "publicKey": BASE64.encode(&public),
     })
+}
+
+/// How a file of so many bytes lies in an archive: uncompressed, under a fixed time.
+pub(crate) fn stored(time: Timestamp, bytes: u64) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(zip_time(time))
+        .unix_permissions(0o644)
+        // Room for sizes beyond 32 bits only where it is needed: some readers know no other form.
+        .large_file(bytes >= u64::from(u32::MAX))
 }
 
 /// A time as ZIP files have it: from 1980 on.

@@ -40,8 +40,8 @@ pub struct ExportArgs {
     /// Exhibits: `all`, or numbers and ranges like 1,4-9.
     #[arg(long, value_name = "LIST")]
     exhibits: String,
-    /// The folder to make; it must not exist.
-    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
+    /// The folder to make, or one ZIP file when the name ends in .zip; it must not exist.
+    #[arg(long, value_name = "DIR|FILE.zip", required_unless_present = "dry_run")]
     to: Option<PathBuf>,
     /// Age identity file of a recipient; may be repeated.
     #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
@@ -167,9 +167,11 @@ pub fn run(args: ExportArgs) -> Result<u8, Problem> {
     for note in &report.notes {
         show::warning(note);
     }
+    let guide =
+        if std::path::Path::new(&report.folder).is_dir() { format!("{}/", report.folder) } else { String::new() };
     show::line(format!(
-        "{}: {} of {} exhibits of case {}, {} values taken out of the open layer; log entry {}; how to check it: {}/data/VERIFY.txt",
-        report.folder, report.disclosed, report.exhibits, args.case, report.redactions, report.entry, report.folder
+        "{}: {} of {} exhibits of case {}, {} values taken out of the open layer; log entry {}; how to check it: {guide}data/VERIFY.txt",
+        report.folder, report.disclosed, report.exhibits, args.case, report.redactions, report.entry
     ))?;
     if report.awaits_release {
         show::line(format!(

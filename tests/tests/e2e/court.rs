@@ -110,6 +110,14 @@ fn whole(world: &World) -> CaseResult {
     ensure!(station.json(&["retention", "list"])?.to_string().contains("copy:"), "the copy is not tracked");
     station.sound()?;
 
+    // The same as one file, which unpacks to a sound bag.
+    let args = ["--exhibits", "1", "--identity", "keys/case.txt", "--open-only", "--to", "one.zip"];
+    export(&station, &args).run()?.success()?;
+    let script = "python3 -m zipfile -e one.zip zipped && cd zipped/one && sha256sum --check --quiet manifest-sha256.txt \
+                  && sha256sum --check --quiet tagmanifest-sha256.txt && ls -a ../..";
+    let left = shell(station.desk.dir(), script)?.success()?;
+    ensure!(!left.text().contains("one.zip.part"), "something was left beside it: {}", left.text());
+
     // A part of the case: the rest is counted, and not told.
     let args = ["--exhibits", "2", "--identity", "keys/case.txt", "--open-only", "--to", "part"];
     export(&station, &args).run()?.success()?;
