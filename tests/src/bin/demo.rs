@@ -62,6 +62,9 @@ fn demo(dir: &Path) -> Outcome<()> {
     ];
     let arti = Network { arti_toml: network.arti_toml(), ca_pem: Some(sites.ca.pem().to_owned()) };
     Desk::create(dir, &targets, &arti, Timestamp::now())?;
+    // The tests spare the time; a user would not.
+    let settings = std::fs::read_to_string(dir.join("vigie.toml"))?.replace("draw = false", "draw = true");
+    std::fs::write(dir.join("vigie.toml"), settings)?;
     let credentials = dir.join("keys/credentials");
     std::fs::create_dir_all(&credentials)?;
     for (name, passphrase) in
