@@ -54,7 +54,6 @@ fn first(world: &World, mut running: Running, mut look: impl FnMut(&Running)) ->
     while std::time::Instant::now() < deadline {
         if let Some(first) = world.first_asked() {
             look(&running);
-            running.close_input();
             running.wait(LIMIT).and_then(Output::success)?;
             return Ok(first);
         }
