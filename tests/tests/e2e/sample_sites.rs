@@ -135,9 +135,7 @@ fn hostile_misbehaves(world: &World) -> CaseResult {
 }
 
 fn bulk_pages_are_whole(world: &World) -> CaseResult {
-    // C tor's own circuit may die at the start of a busy network; the page is what is looked at.
-    let again = ["--retry", "3", "--retry-all-errors"];
-    let page = world.curl(&world.onion_url(&world.sites.bulk, "/page/999"), &again)?.success()?;
+    let page = world.curl(&world.onion_url(&world.sites.bulk, "/page/999"), &[])?.success()?;
     ensure!(page.stdout == bulk::page(999), "{} bytes came", page.stdout.len());
     Ok(())
 }

@@ -87,15 +87,28 @@ impl World {
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `curl` through the C tor client.
+    /// `curl` through the C tor client. What ends in curl's own time-out is asked anew, unless the case sets one: a
+    /// circuit of C tor may die at the start of a busy network, and the site is what is looked at.
     pub fn curl(&self, url: &str, more: &[&str]) -> Result<Output, Box<dyn std::error::Error>> {
+        /// curl(1): the operation timed out.
+        const TIMED_OUT: i32 = 28;
         let port = self.net.socks_port().ok_or("the network has no SOCKS port")?;
-        Ok(Command::new("curl")
-            .args(["--disable", "--silent", "--show-error", "--max-time", "50", "--socks5-hostname"])
-            .arg(format!("127.0.0.1:{port}"))
-            .args(more)
-            .arg(url)
-            .run()?)
+        let tries = if more.contains(&"--max-time") { 1 } else { 3 };
+        let mut output = None;
+        for _ in 0..tries {
+            let ended = Command::new("curl")
+                .args(["--disable", "--silent", "--show-error", "--max-time", "50", "--socks5-hostname"])
+                .arg(format!("127.0.0.1:{port}"))
+                .args(more)
+                .arg(url)
+                .run()?;
+            let again = ended.code() == Some(TIMED_OUT);
+            output = Some(ended);
+            if !again {
+                break;
+            }
+        }
+        Ok(output.ok_or("curl was not run")?)
     }
 
     /// URL of a path of a site's onion service.
