@@ -90,8 +90,8 @@ impl World {
     /// `curl` through the C tor client. What ends in curl's own time-out is asked anew, unless the case sets one: a
     /// circuit of C tor may die at the start of a busy network, and the site is what is looked at.
     pub fn curl(&self, url: &str, more: &[&str]) -> Result<Output, Box<dyn std::error::Error>> {
-        /// curl(1): the operation timed out.
-        const TIMED_OUT: i32 = 28;
+        /// curl(1): the operation timed out; no connection through the proxy.
+        const AGAIN: [i32; 2] = [28, 97];
         let port = self.net.socks_port().ok_or("the network has no SOCKS port")?;
         let tries = if more.contains(&"--max-time") { 1 } else { 3 };
         let mut output = None;
@@ -102,7 +102,7 @@ impl World {
                 .args(more)
                 .arg(url)
                 .run()?;
-            let again = ended.code() == Some(TIMED_OUT);
+            let again = ended.code().is_some_and(|code| AGAIN.contains(&code));
             output = Some(ended);
             if !again {
                 break;
