@@ -7,7 +7,6 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use vigie_config::signers::AllowedSigners;
 use vigie_export::bag;
 use vigie_store::{Kind, Reader};
 
@@ -232,9 +231,7 @@ pub fn release(args: ReleaseArgs) -> Result<u8, Problem> {
     else {
         return Err(Problem::input(format!("{} is no export of this store", args.folder.display())));
     };
-    let signers = AllowedSigners::parse(store.allowed_signers())
-        .map_err(|e| Problem::unsound(format!("reading the store's allowed signers: {e}")))?;
-    let signer = signers
+    let signer = mandates::signers(&store)?
         .verify(NAMESPACE, &manifest, &signature, now)
         .map_err(|e| Problem::refused(format!("the release does not count: {e}")))?;
     let who = signer.principals.join(",");

@@ -143,14 +143,9 @@ impl<'l, 'a> Exhibit<'l, 'a> {
                     self.made.notes.push(format!("the record {id} is left out: it holds what must not be told"));
                     return Ok(None);
                 }
-                payload_sha256 = Some(sha256_label(&Sha256::digest(&block).into()));
-                written.cdx = CdxLine::new(
-                    &redacted_url,
-                    date,
-                    &sha256_label(&Sha256::digest(&block).into()),
-                    &written.content_type,
-                    None,
-                );
+                let digest = sha256_label(&Sha256::digest(&block).into());
+                written.cdx = CdxLine::new(&redacted_url, date, &digest, &written.content_type, None);
+                payload_sha256 = Some(digest);
                 written.block = block;
             }
             _ => {
