@@ -1,12 +1,14 @@
 //! Who may look at what. Pure: bytes and times in, values out; no file, no network, no clock.
 //!
 //! [`mandate`] is the signed document, [`signers`] says whose signature counts, [`revocation`]
-//! stops it, [`retention`] says how long its evidence is kept, [`restoration`] what was lost with a disk, [`legal`] knows what each legal basis
+//! stops it, [`retention`] says how long its evidence is kept, [`restoration`] what was lost with a disk,
+//! [`sharing`] what may leave to partners and [`annotation`] what they answer, [`legal`] knows what each legal basis
 //! can support, [`profile`] and [`headers`] are the pseudonym and how it appears, [`target`] reads
 //! addresses strictly, and [`authorize`] is the one place that turns all of them and a time into
 //! permission.
 
 mod action;
+pub mod annotation;
 pub mod authorize;
 mod document;
 pub mod headers;
@@ -19,6 +21,7 @@ pub mod refusal;
 pub mod restoration;
 pub mod retention;
 pub mod revocation;
+pub mod sharing;
 pub mod signers;
 pub mod target;
 

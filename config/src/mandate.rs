@@ -2,9 +2,9 @@
 //! signature, content and dates hold; only then does it become a [`Mandate`].
 
 mod check;
-mod document;
+pub(crate) mod document;
 mod recipients;
-mod values;
+pub(crate) mod values;
 
 pub(crate) use values::{label, line, utc};
 
@@ -18,6 +18,7 @@ use crate::action::Action;
 use crate::document::Complaint;
 use crate::limits::Limits;
 use crate::media::Media;
+use crate::sharing::Terms;
 use crate::signers::{AllowedSigners, SignatureError};
 use crate::target::{Target, Validity};
 
@@ -117,6 +118,8 @@ pub struct Mandate {
     pub(crate) recipients: Recipients,
     pub(crate) keep_until: Date,
     pub(crate) sharing: Vec<String>,
+    pub(crate) producer: Option<String>,
+    pub(crate) terms: Vec<Terms>,
     pub(crate) two_person_release: bool,
 }
 
@@ -332,8 +335,20 @@ impl Mandate {
     pub fn two_person_release(&self) -> bool {
         self.two_person_release
     }
-    /// Partners who may receive findings.
+    /// Partners who are named, without terms: nothing may leave to them under these names alone.
     pub fn sharing(&self) -> &[String] {
         &self.sharing
+    }
+    /// Partners to whom findings may leave, and what of them.
+    pub fn sharing_terms(&self) -> &[Terms] {
+        &self.terms
+    }
+    /// As whom partners know the service that shares.
+    pub fn producer(&self) -> &str {
+        self.producer.as_deref().unwrap_or("customs service")
+    }
+    /// The terms of one partner, by id.
+    pub fn terms(&self, partner: &str) -> Option<&Terms> {
+        self.terms.iter().find(|terms| terms.partner() == partner)
     }
 }

@@ -59,7 +59,7 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
     for name in &document.pseudonyms.get_ref()[..] {
         line(&source, name)?;
     }
-    for partner in &document.sharing.partners {
+    for partner in document.sharing.partners.iter().chain(&document.sharing.producer) {
         line(&source, partner)?;
     }
     Ok(Mandate {
@@ -86,6 +86,8 @@ pub fn mandate(bytes: &[u8]) -> Checked<Mandate> {
         revocations_max_age_days: days,
         keep_until,
         two_person_release: document.release.two_persons,
+        producer: document.sharing.producer.map(Spanned::into_inner),
+        terms: crate::sharing::terms(&source, document.sharing.terms)?,
         sharing: document.sharing.partners.into_iter().map(Spanned::into_inner).collect(),
     })
 }

@@ -6,6 +6,7 @@ use toml::value::Datetime;
 
 use crate::action::Action;
 use crate::media::Media;
+use crate::sharing::{Column, Format};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,4 +144,27 @@ pub struct Release {
 pub struct Sharing {
     #[serde(default)]
     pub partners: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub producer: Option<Spanned<String>>,
+    #[serde(default, rename = "with")]
+    pub terms: Vec<SharingTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SharingTable {
+    pub partner: Spanned<String>,
+    pub name: Spanned<String>,
+    pub formats: Spanned<Vec<Spanned<Format>>>,
+    pub tlp: Spanned<String>,
+    #[serde(default)]
+    pub sellers: Option<Spanned<String>>,
+    #[serde(default)]
+    pub without: Vec<Spanned<Column>>,
+    #[serde(default)]
+    pub photos: bool,
+    #[serde(default)]
+    pub until: Option<Spanned<Datetime>>,
+    #[serde(default)]
+    pub annotation_key: Option<Spanned<String>>,
 }

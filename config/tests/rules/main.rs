@@ -11,5 +11,6 @@ mod profile;
 mod restoration;
 mod retention;
 mod revocation;
+mod sharing;
 mod signers;
 mod target;
