@@ -9,6 +9,7 @@ mod doctor;
 mod exhibit;
 mod export;
 mod file;
+mod finding;
 mod firewall;
 mod handover;
 mod init;
@@ -23,6 +24,7 @@ mod restore;
 mod retention;
 mod review;
 mod run;
+mod share;
 mod show;
 mod status;
 mod store;
@@ -133,6 +135,17 @@ enum Command {
     Export(Box<export::ExportArgs>),
     /// Take in the signature of a second person, without which an export may not leave.
     Release(Box<export::ReleaseArgs>),
+    /// What was seen in exhibits: offers, with codes for wildlife.
+    #[command(subcommand, after_help = "Example:\n  vigie finding list --store store")]
+    Finding(finding::FindingCommand),
+    /// Give findings to a partner whom the mandate names, without persons.
+    Share(Box<share::ShareArgs>),
+    /// Partners' signed answers to what was shared.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  vigie annotation add answer.toml --signature answer.toml.sig --share 42 --store store --purpose 'answer of the fund'"
+    )]
+    Annotation(share::AnnotationCommand),
     /// Compare two captures of the same target that were made apart.
     Corroborate(Box<corroborate::CorroborateArgs>),
     /// How long evidence is kept, and its end.
@@ -285,6 +298,9 @@ pub fn main() -> ExitCode {
         Command::Descriptor(command) => descriptor::descriptor(command),
         Command::Export(args) => export::run(*args),
         Command::Release(args) => export::release(*args),
+        Command::Finding(command) => finding::finding(command),
+        Command::Share(args) => share::share(&args),
+        Command::Annotation(command) => share::annotation(command),
         Command::Corroborate(args) => corroborate::corroborate(*args),
         Command::Log(args) => log::log(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),

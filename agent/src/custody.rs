@@ -111,6 +111,15 @@ fn event(entry: &Entry, row: &Value) -> Event {
                 _ => format!("no signed descriptor of the service: {}: {}", text("kind"), text("detail")),
             }
         }
+        Kind::Finding if row["what"] == "withdrawn" => format!("finding {} was withdrawn", row["finding"]),
+        Kind::Finding => "cited by a finding".to_owned(),
+        Kind::Share => {
+            let text = |name: &str| row[name].as_str().unwrap_or_default();
+            format!("findings that cite it were shared with {} as {}", text("partner"), text("format"))
+        }
+        Kind::Annotation => {
+            format!("findings that cite it were annotated by {}", row["partner"].as_str().unwrap_or_default())
+        }
         Kind::Export => format!("left in {}", row["label"].as_str().unwrap_or_default()),
         Kind::Erasure => "erased: its bytes are gone from this store".to_owned(),
         _ => row["form"].as_str().unwrap_or(entry.kind.name()).to_owned(),

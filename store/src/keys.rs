@@ -46,6 +46,12 @@ impl WorkstationKey {
             .ok_or_else(|| StoreError::damaged("bytes sealed by this workstation do not open"))
     }
 
+    /// A keyed digest (HMAC-SHA256) of `parts` under the subkey of `label` (a name of the caller's own): who has not
+    /// the key can test no guess.
+    pub fn digest(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
+        tag(&self.subkey(&format!("digest/{label}")), parts)
+    }
+
     /// HKDF-SHA256 (RFC 5869) without salt, info `vigie/1/<purpose>`.
     pub(crate) fn subkey(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         subkey(&self.0, purpose)

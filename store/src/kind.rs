@@ -63,10 +63,14 @@ pub enum Kind {
     Descriptor,
     /// A client key of a restricted service was given to a profile, or taken away; signed by the agent.
     ProfileKey,
+    /// What was seen in exhibits, or that it counts no more; signed by the agent.
+    Finding,
+    /// A partner's signed answer to a share; signed by the agent who took it in.
+    Annotation,
 }
 
 /// Names as they stand in entries. The position is the number in the catalogue: only append.
-const NAMES: [(Kind, &str); 30] = [
+const NAMES: [(Kind, &str); 32] = [
     (Kind::Init, "init"),
     (Kind::SessionOpen, "session-open"),
     (Kind::SessionClose, "session-close"),
@@ -97,6 +101,8 @@ const NAMES: [(Kind, &str); 30] = [
     (Kind::Passphrase, "passphrase"),
     (Kind::Descriptor, "descriptor"),
     (Kind::ProfileKey, "profile-key"),
+    (Kind::Finding, "finding"),
+    (Kind::Annotation, "annotation"),
 ];
 
 impl Kind {
@@ -147,6 +153,8 @@ impl Kind {
                 | Self::Handover
                 | Self::RestoreAccepted
                 | Self::ProfileKey
+                | Self::Finding
+                | Self::Annotation
         )
     }
 

@@ -26,7 +26,7 @@ NUMBER, HASH, NAME = r"(?:0|[1-9][0-9]{0,19})", r"[0-9a-f]{64}", r"[a-z0-9-]{1,3
 KIND = (
     "init|session-open|session-close|heartbeat|mandate-imported|mandate-revoked|profile-created|profile-session"
     "|exhibit|refusal|failure|read|search|export|share|witness|timestamp|erasure|rebuild|recovery|unlock|lock|hold"
-    "|corroboration|handover|clock-jump|restore-accepted|passphrase|descriptor|profile-key"
+    "|corroboration|handover|clock-jump|restore-accepted|passphrase|descriptor|profile-key|finding|annotation"
 )
 ENTRY = re.compile(
     rf"vigie\.entry/1\nseq (?P<seq>{NUMBER})\nkind (?P<kind>{KIND})\n"
