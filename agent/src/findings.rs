@@ -25,7 +25,7 @@ pub enum FindingRow {
         /// Exhibits that show it.
         exhibits: Vec<u64>,
         /// What they show.
-        offer: Offer,
+        offer: Box<Offer>,
         /// Who acted.
         act: SignedAct,
     },
@@ -141,8 +141,15 @@ pub fn all(store: &Store) -> Result<BTreeMap<u64, Known>, Problem> {
         match row {
             FindingRow::Added { case, exhibits, offer, act } => {
                 let agent = crate::act::line(&act.statement, "agent").unwrap_or_default().to_owned();
-                let known =
-                    Known { finding: entry, case, exhibits, offer, agent, withdrawn: None, annotations: Vec::new() };
+                let known = Known {
+                    finding: entry,
+                    case,
+                    exhibits,
+                    offer: *offer,
+                    agent,
+                    withdrawn: None,
+                    annotations: Vec::new(),
+                };
                 all.insert(entry, known);
             }
             FindingRow::Withdrawn { finding, reason, .. } => {

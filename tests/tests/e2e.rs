@@ -80,6 +80,8 @@ mod retention;
 mod running;
 #[path = "e2e/sample_sites.rs"]
 mod sample_sites;
+#[path = "e2e/share.rs"]
+mod share;
 #[path = "e2e/station.rs"]
 mod station;
 #[path = "e2e/stop.rs"]
@@ -144,6 +146,7 @@ fn cases() -> Vec<Case> {
         endure::cases(),
         court::cases(),
         verified::cases(),
+        share::cases(),
         witness_acts::cases(),
         cli::cases(),
         cli_terminal::cases(),

@@ -230,7 +230,7 @@ fn add(args: &AddArgs) -> Result<u8, Problem> {
     let digest = Sha256::digest(serde_json::to_vec(&offer).failing("preparing the finding")?);
     let own = [("finding", "added".to_owned()), ("exhibits", ranges(&exhibits)), ("offer", sha256(&digest.into()))];
     let act = actor.sign(&store, Kind::Finding, now, &args.sign.purpose, &own)?;
-    let row = FindingRow::Added { case: args.case.clone(), exhibits, offer, act: act.clone() };
+    let row = FindingRow::Added { case: args.case.clone(), exhibits, offer: Box::new(offer), act: act.clone() };
     let mut private = json!({});
     for (name, text) in
         [("record", &args.record), ("quote", &args.quote), ("seller", &args.seller), ("note", &args.note)]

@@ -1,6 +1,7 @@
 //! What may be shared with whom, and what partners answer.
 
 use proptest::prelude::*;
+use ssh_key::PrivateKey;
 use vigie_config::annotation::Annotation;
 use vigie_config::mandate::MandateError;
 use vigie_config::sharing::{Column, Format, NAMESPACE, SharingRefusal, Tlp, permit};
@@ -85,15 +86,15 @@ fn an_answer_counts_by_the_partner_s_key_alone() {
     let mandate = mandate(&clause()).unwrap();
     let terms = mandate.terms("fund").unwrap();
     let text = answer();
-    let check = |signer, namespace, text: &str| {
-        terms.check_annotation(text.as_bytes(), &sign(signer, namespace, answer().as_bytes()), now())
+    let check = |signer: PrivateKey, namespace, text: &str| {
+        terms.check_annotation(text.as_bytes(), &sign(&signer, namespace, answer().as_bytes()), now())
     };
-    check(&key(40), NAMESPACE, &text).unwrap();
+    check(key(40), NAMESPACE, &text).unwrap();
     let why =
         |result: Result<_, SharingRefusal>| result.map(|_: vigie_config::signers::Signer| ()).unwrap_err().to_string();
-    assert!(why(check(&authority(), NAMESPACE, &text)).contains("not the partner's key"));
-    assert!(why(check(&key(40), "vigie-mandate", &text)).contains("namespace"));
-    assert!(why(check(&key(40), NAMESPACE, &text.replace("high", "low"))).contains("altered"));
+    assert!(why(check(authority(), NAMESPACE, &text)).contains("not the partner's key"));
+    assert!(why(check(key(40), "vigie-mandate", &text)).contains("namespace"));
+    assert!(why(check(key(40), NAMESPACE, &text.replace("high", "low"))).contains("altered"));
     let without = clause().lines().filter(|line| !line.starts_with("annotation")).collect::<Vec<_>>().join("\n");
     let mandate = self::mandate(&without).unwrap();
     let checked = mandate.terms("fund").unwrap().check_annotation(b"", b"", now());

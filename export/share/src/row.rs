@@ -192,7 +192,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn finding(entry: u64) -> Finding {
-        Finding { entry, offer: crate::offer::tests::offer(), validated: entry % 2 == 0 }
+        Finding { entry, offer: crate::offer::tests::offer(), validated: entry.is_multiple_of(2) }
     }
 
     #[test]
