@@ -125,10 +125,15 @@ pub fn plan(store: &Store, key: &WorkstationKey, order: &Order<'_>, now: Timesta
         producer: mandate.producer().to_owned(),
         partner: terms.name().to_owned(),
         tlp,
-        created: now,
+        created: day(now)?,
         rows,
     };
     Ok(Plan { mandate: mandate.clone(), tlp, findings, share, preview, left_out })
+}
+
+/// Begin of the day (UTC): the hour would tell when somebody worked.
+fn day(now: Timestamp) -> Result<Timestamp, Problem> {
+    Timestamp::from_second(now.as_second().div_euclid(86_400) * 86_400).failing("reading the clock")
 }
 
 fn policy(key: &WorkstationKey, case: &str, terms: &Terms) -> Policy {
@@ -268,7 +273,14 @@ impl Part {
         let path = crate::export::part(to);
         let trying = format!("writing {}", path.display());
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&path).failing(&trying)?;
+        let opened = options.write(true).create_new(true).mode(0o600).open(&path);
+        if opened.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AlreadyExists) {
+            return Err(Problem::input(format!(
+                "{} is left of a share that was stopped: remove it, or name another file",
+                path.display()
+            )));
+        }
+        let mut file = opened.failing(&trying)?;
         let part = Self(Some(path));
         file.write_all(bytes).and_then(|()| file.sync_all()).failing(&trying)?;
         Ok(part)

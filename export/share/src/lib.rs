@@ -27,7 +27,7 @@ pub struct Share {
     pub partner: String,
     /// Mark.
     pub tlp: Tlp,
-    /// When.
+    /// When; by the day, since an hour tells when somebody worked.
     pub created: Timestamp,
     /// Rows, in the order of their ids.
     pub rows: Vec<Row>,

@@ -12,6 +12,9 @@ const TYPE: &str = "wildlife-offer";
 /// OASIS' extension for TLP 2.0, and when its markings were made.
 const TLP_EXTENSION: &str = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d";
 const TLP_CREATED: &str = "2022-10-01T00:00:00.000Z";
+/// `created` of what keeps its id from share to share: it must not change with a new version (section 3.6), and the
+/// true one would tell when somebody worked.
+const CREATED: &str = "2026-01-01T00:00:00.000Z";
 
 /// Writes the bundle.
 ///
@@ -23,7 +26,13 @@ pub fn write(share: &Share) -> Result<Vec<u8>, ShareError> {
     let marking = marking(share.tlp);
     let common = |kind: &str, id: String| {
         let mut object = Map::new();
-        for (name, value) in [("type", kind), ("spec_version", "2.1"), ("created", &now), ("modified", &now)] {
+        // Who shares and the extension stay as they are; a report is new each time.
+        let (created, modified) = match kind {
+            TYPE => (CREATED, now.as_str()),
+            "report" => (now.as_str(), now.as_str()),
+            _ => (CREATED, CREATED),
+        };
+        for (name, value) in [("type", kind), ("spec_version", "2.1"), ("created", created), ("modified", modified)] {
             object.insert(name.to_owned(), value.into());
         }
         object.insert("id".to_owned(), id.into());
@@ -49,7 +58,8 @@ pub fn write(share: &Share) -> Result<Vec<u8>, ShareError> {
         with(
             common("extension-definition", EXTENSION.to_owned()),
             json!({
-                "created_by_ref": identity, "name": "Offers of wildlife observed online", "version": "1.0.0",
+                "created_by_ref": identity, "name": "Offers of wildlife observed online",
+                "description": "Brings in objects of type wildlife-offer: one offer each, without persons", "version": "1.0.0",
                 "schema": schema(), "extension_types": ["new-sdo"],
             }),
         ),

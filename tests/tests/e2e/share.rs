@@ -248,7 +248,7 @@ fn exchanged(station: &Station) -> CaseResult {
     let Some(seen) = judged("stix", &station.desk.path("fund.stix"))? else { return Ok(()) };
     ensure!(seen["valid"] == true, "{seen}");
     ensure!(seen["rows"].as_array().map(Vec::len) == Some(3) && seen["rows"][0]["advertised_name"] == NAME, "{seen}");
-    println!("stix2-validator warns: {}", seen["warnings"]);
+    ensure!(seen["warnings"] == serde_json::json!([]), "{seen}");
     // Anti-test: the validator sees a bundle that is none.
     let text =
         std::fs::read_to_string(station.desk.path("fund.stix"))?.replace("\"identity_class\"", "\"Identity-Class\"");
@@ -278,6 +278,12 @@ fn apart(station: &Station) -> CaseResult {
     Ok(())
 }
 
+/// The times of day in a text (`T` and fourteen characters behind a date).
+fn hours(text: &str) -> Vec<String> {
+    let after = text.match_indices("T").filter(|(at, _)| text[..*at].ends_with(|c: char| c.is_ascii_digit()));
+    after.filter_map(|(at, _)| text.get(at..at + 14)).filter(|time| time.ends_with('Z')).map(str::to_owned).collect()
+}
+
 /// No person, account, key or host in what left, nor in the store's files.
 fn nobody(world: &World, station: &Station) -> CaseResult {
     let key = std::fs::read_to_string(station.desk.path("keys/agent.pub"))?;
@@ -304,6 +310,9 @@ fn nobody(world: &World, station: &Station) -> CaseResult {
         "vigie.example",
         "magistrate",
     ];
+    // Nor the hour of the work: every time is the begin of a day.
+    let hour = hours(&std::fs::read_to_string(station.desk.path("fund.stix"))?);
+    ensure!(hour.iter().all(|time| time == "T00:00:00.000Z") && hour.len() > 8, "{hour:?}");
     let mut looked = 0;
     for name in ["fund.xlsx", "fund.csv", "fund.misp", "fund.stix", "europol.csv", "bare.csv"] {
         let path = station.desk.path(name);
