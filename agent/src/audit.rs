@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
+use sha2::Digest;
 use vigie_config::mandate::{Mandate, SignedMandate};
 use vigie_config::signers::AllowedSigners;
 use vigie_store::checkpoint::Verifier;
@@ -11,7 +12,10 @@ use vigie_store::{Cosigned, Entry, GivenUp, Kind, Reader, WitnessKey};
 
 use crate::act;
 use crate::error::Problem;
+use crate::export::plan::ranges;
+use crate::findings::{AnnotationRow, FindingRow};
 use crate::rows::{MandateRow, SignedAct};
+use crate::sharing::ShareRow;
 
 /// Any row with an act.
 #[derive(Deserialize)]
@@ -55,6 +59,9 @@ pub fn acts(reader: &Reader) -> Result<Vec<(u64, String)>, Problem> {
                 Kind::Witness => faults.extend(witness(reader, &entry, &act).map(|fault| (sequence, fault))),
                 Kind::RestoreAccepted if !restore(&given_up, sequence, &act) => {
                     faults.push((sequence, "the agent signed for another paper or head than it binds".to_owned()));
+                }
+                Kind::Finding | Kind::Share | Kind::Annotation if !told(kind, &row, &act) => {
+                    faults.push((sequence, "the agent signed for other words than its row holds".to_owned()));
                 }
                 _ => {}
             }
@@ -100,9 +107,81 @@ fn restore(given_up: &[GivenUp], entry: u64, act: &SignedAct) -> bool {
     })
 }
 
+/// Whether the agent signed for what the row of a finding, a share or an annotation says.
+fn told(kind: Kind, row: &[u8], act: &SignedAct) -> bool {
+    let signed = |name: &str, value: &str| act::line(&act.statement, name) == Some(value);
+    let digest = |bytes: &[u8]| act::sha256(&sha2::Sha256::digest(bytes).into());
+    match kind {
+        Kind::Finding => match serde_json::from_slice(row) {
+            Ok(FindingRow::Added { case, exhibits, offer, .. }) => {
+                signed("case", &case)
+                    && signed("finding", "added")
+                    && signed("exhibits", &ranges(&exhibits))
+                    && serde_json::to_vec(&offer).is_ok_and(|offer| signed("offer", &digest(&offer)))
+            }
+            Ok(FindingRow::Withdrawn { finding, reason, .. }) => {
+                signed("finding", "withdrawn") && signed("withdraws", &finding.to_string()) && signed("reason", &reason)
+            }
+            Err(_) => false,
+        },
+        Kind::Share => serde_json::from_slice::<ShareRow>(row).is_ok_and(|row| {
+            signed("case", &row.case)
+                && signed("share", &row.share)
+                && signed("partner", &row.partner)
+                && signed("format", row.format.name())
+                && signed("tlp", &row.tlp.to_string())
+                && signed("findings", &ranges(&row.findings))
+                && signed("sha256", &format!("sha256:{}", row.sha256))
+        }),
+        _ => serde_json::from_slice::<AnnotationRow>(row).is_ok_and(|row| {
+            signed("case", &row.case)
+                && signed("share", &row.share.to_string())
+                && signed("document", &digest(row.document.as_bytes()))
+                && signed("signed-by", &row.signed_by)
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_act_about_a_finding_or_an_answer_holds_what_the_row_says() {
+        let act = |lines: &str| SignedAct { statement: lines.to_owned(), signature: String::new() };
+        let offer = serde_json::json!({
+            "site_class": "onion-market", "status": "active", "first_seen": "2026-11-01T00:00:00Z",
+            "last_seen": "2026-11-02T00:00:00Z",
+        });
+        let row = |case: &str, offer: &serde_json::Value| {
+            let act = serde_json::json!({"statement": "", "signature": ""});
+            let row =
+                serde_json::json!({"what": "added", "case": case, "exhibits": [1, 2], "offer": offer, "act": act});
+            row.to_string().into_bytes()
+        };
+        let typed: vigie_share::offer::Offer = serde_json::from_value(offer.clone()).unwrap();
+        let digest = act::sha256(&sha2::Sha256::digest(serde_json::to_vec(&typed).unwrap()).into());
+        let lines = format!("vigie finding\ncase C\nfinding added\nexhibits 1-2\noffer {digest}\n");
+        assert!(told(Kind::Finding, &row("C", &offer), &act(&lines)));
+        assert!(!told(Kind::Finding, &row("D", &offer), &act(&lines)));
+        let mut other = offer.clone();
+        other["status"] = "wanted".into();
+        assert!(!told(Kind::Finding, &row("C", &other), &act(&lines)));
+        assert!(!told(Kind::Finding, &row("C", &offer), &act(&lines.replace("1-2", "1"))));
+        assert!(!told(Kind::Share, &row("C", &offer), &act(&lines)), "a row of another kind");
+        assert!(!told(Kind::Annotation, b"{}", &act(&lines)));
+        let share = serde_json::json!({
+            "share": "s", "case": "C", "mandate": "M", "partner": "fund", "format": "csv", "tlp": "amber+strict",
+            "findings": [4, 5], "exhibits": [1], "sha256": "ab", "bytes": 3, "act": {"statement": "", "signature": ""},
+        });
+        let lines = "case C\nshare s\npartner fund\nformat csv\ntlp TLP:AMBER+STRICT\nfindings 4-5\nsha256 sha256:ab\n";
+        let share = share.to_string().into_bytes();
+        assert!(told(Kind::Share, &share, &act(lines)));
+        for (from, to) in [("fund", "bare"), ("csv", "xlsx"), ("+STRICT", ""), ("4-5", "4"), ("sha256:ab", "sha256:ac")]
+        {
+            assert!(!told(Kind::Share, &share, &act(&lines.replace(from, to))), "{to}");
+        }
+    }
 
     #[test]
     fn an_act_about_a_restored_store_names_the_paper_and_the_head_that_it_binds() {
