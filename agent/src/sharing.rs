@@ -10,7 +10,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use vigie_config::annotation::Annotation;
 use vigie_config::mandate::Mandate;
-use vigie_config::sharing::{Format, SharingRefusal, Terms, Tlp, permit};
+use vigie_config::sharing::{Column, Format, SharingRefusal, Terms, Tlp, permit};
 use vigie_share::row::Finding;
 use vigie_share::{Policy, Preview, Share};
 use vigie_store::{Kind, Store, WorkstationKey};
@@ -109,7 +109,10 @@ pub fn plan(store: &Store, key: &WorkstationKey, order: &Order<'_>, now: Timesta
     for known in &findings {
         let finding = Finding { entry: known.finding, offer: known.offer.clone(), validated: known.validated() };
         let (row, fields) = policy.decide(&finding);
-        let personal = row.values.iter().find_map(|value| findings::personal(value, &case.mandates, None));
+        known.offer.check().map_err(|e| Problem::unsound(format!("finding {}: {e}", known.finding)))?;
+        // All else is numbers, days, codes of lists and digests, in which a short code may stand by chance.
+        let texts = [Column::Taxon, Column::AdvertisedName].map(|column| row.value(column));
+        let personal = texts.into_iter().find_map(|text| findings::personal(text, &case.mandates, None));
         if let Some(what) = personal {
             let line =
                 format!("finding {} holds {what}, which may not leave: withdraw it and add it without", known.finding);

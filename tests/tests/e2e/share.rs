@@ -278,6 +278,15 @@ fn apart(station: &Station) -> CaseResult {
     Ok(())
 }
 
+/// Whether a word stands in a text; inside of a longer run of letters and digits only when it is long: an agent's short
+/// code may be a piece of a UUID by chance.
+fn holds(text: &str, word: &str) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    text.match_indices(word).any(|(at, _)| {
+        word.len() > 4 || !joins(text[..at].chars().next_back()) || !joins(text[at + word.len()..].chars().next())
+    })
+}
+
 /// The times of day in a text (`T` and fourteen characters behind a date).
 fn hours(text: &str) -> Vec<String> {
     let after = text.match_indices("T").filter(|(at, _)| text[..*at].ends_with(|c: char| c.is_ascii_digit()));
@@ -325,7 +334,7 @@ fn nobody(world: &World, station: &Station) -> CaseResult {
         };
         ensure!(text.contains("Loxodonta africana"), "{name} cannot be looked through");
         for word in words {
-            ensure!(!text.to_lowercase().contains(&word.to_lowercase()), "{name} holds {word}");
+            ensure!(!holds(&text.to_lowercase(), &word.to_lowercase()), "{name} holds {word}");
         }
         looked += 1;
     }
